@@ -1,0 +1,1 @@
+"""The machine: numba kernels over the tables of `fixsim.layout`. Integers only; nothing here raises."""

@@ -1,0 +1,377 @@
+"""Price-time priority: enter, match, rest, cancel, replace. Every refusal is known before anything here is called.
+
+A level is a queue of orders, a side a ladder of levels. Nothing here looks for the next price by walking: the ladder knows it.
+An order that fills more makers than one batch has room for stops in front of a fill and goes on, as `core.taker`, in the next.
+"""
+
+import numpy as np
+
+from fixsim.engine.index import add_name, drop_name
+from fixsim.engine.jit import kernel
+from fixsim.engine.ladder import ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
+from fixsim.engine.report import report
+from fixsim.engine.tape import has_tape_room
+from fixsim.layout import NIL
+from fixsim.limits import PRICE_TICKS_MAX
+
+#: What an order kernel returns.
+DONE = 0
+MORE = 1  # the batch is full: seal it, then `resume`
+
+BUY = 0x31
+MARKET = 0x31
+IOC = 0x33
+FOK = 0x34
+GTC = 0x31
+NEW, PARTIALLY_FILLED, FILLED, CANCELED, REPLACED, EXPIRED, TRADE = 0x30, 0x31, 0x32, 0x34, 0x35, 0x43, 0x46
+ADDED_LIQUIDITY, REMOVED_LIQUIDITY = 0x31, 0x32
+
+
+# ---------------------------------------------------------------- levels
+
+
+@kernel
+def own_side(order):
+    """SIDE row an order rests on: bids of its book for Buy(1), asks for every kind of sell."""
+    return 2 * np.int64(order["book"]) + (0 if order["side"] == BUY else 1)
+
+
+@kernel
+def take_level(m, price):
+    """An empty LEVEL row; the caller made sure there is one."""
+    core = m.core[0]
+    row = np.int64(core["levels_free"])
+    if row == NIL:
+        row = np.int64(core["levels_fresh"])
+        core["levels_fresh"] += 1
+    else:
+        core["levels_free"] = m.levels[row]["head"]
+    core["levels_used"] += 1
+    level = m.levels[row]
+    level["price"], level["lots"], level["count"], level["head"], level["tail"] = price, 0, 0, NIL, NIL
+    return row
+
+
+@kernel
+def remove_level(m, side, row):
+    """Take an empty level out of its side, and find the best price again if it was that."""
+    key = price_key(side, np.int64(m.levels[row]["price"]))
+    ladder_remove(m, side, key)
+    if m.sides[side]["best"] == row:
+        m.sides[side]["best"] = ladder_first_from(m, side, key)
+    core = m.core[0]
+    m.levels[row]["head"] = core["levels_free"]
+    core["levels_free"] = row
+    core["levels_used"] -= 1
+
+
+@kernel
+def rest(m, slot):
+    """Put an order with leaves at the back of its price."""
+    order = m.orders[slot]
+    side = own_side(order)
+    price = np.int64(order["price"])
+    key = price_key(side, price)
+    row = ladder_find(m, side, key)
+    ladder = m.sides[side]
+    if row == NIL:
+        row = take_level(m, price)
+        ladder_insert(m, side, key, row)
+        best = np.int64(ladder["best"])
+        if best == NIL or key < price_key(side, np.int64(m.levels[best]["price"])):
+            ladder["best"] = row
+    level = m.levels[row]
+    order["level"], order["prev"], order["next"] = row, level["tail"], NIL
+    if level["tail"] == NIL:
+        level["head"] = slot
+    else:
+        m.orders[level["tail"]]["next"] = slot
+    level["tail"] = slot
+    level["lots"] += order["leaves"]
+    level["count"] += 1
+    ladder["orders"] += 1
+
+
+@kernel
+def unlink(m, slot):
+    """Take a resting order out of its level; its leaves are still counted there."""
+    order = m.orders[slot]
+    side = own_side(order)
+    row = np.int64(order["level"])
+    level = m.levels[row]
+    older, newer = np.int64(order["prev"]), np.int64(order["next"])
+    if older == NIL:
+        level["head"] = newer
+    else:
+        m.orders[older]["next"] = newer
+    if newer == NIL:
+        level["tail"] = older
+    else:
+        m.orders[newer]["prev"] = older
+    level["lots"] -= order["leaves"]
+    level["count"] -= 1
+    m.sides[side]["orders"] -= 1
+    order["level"] = NIL
+    if level["count"] == 0:
+        remove_level(m, side, row)
+
+
+# ---------------------------------------------------------------- rows of orders and the memory of ids
+
+
+@kernel
+def take_order(m):
+    """An unused ORDER row; the caller made sure there is one."""
+    core = m.core[0]
+    row = np.int64(core["orders_free"])
+    if row == NIL:
+        row = np.int64(core["orders_fresh"])
+        core["orders_fresh"] += 1
+    else:
+        core["orders_free"] = m.orders[row]["next"]
+    core["orders_used"] += 1
+    return row
+
+
+@kernel
+def give_order(m, slot):
+    """Give back the row of a closed order that nobody can name any more."""
+    core = m.core[0]
+    echo = np.int64(m.orders[slot]["echo"])
+    if echo != NIL:
+        m.echoes[echo]["refs"] -= 1
+    m.orders[slot]["next"] = core["orders_free"]
+    core["orders_free"] = slot
+    core["orders_used"] -= 1
+
+
+@kernel
+def forget_oldest(m, session):
+    """Drop the oldest retired id of a session, and its order when that was the last id of it."""
+    row = m.sessions[session]
+    name = np.int64(row["oldest"])
+    row["oldest"] = m.names[name]["newer"]
+    if row["oldest"] == NIL:
+        row["newest"] = NIL
+    row["retired"] -= 1
+    order = drop_name(m, name)
+    if m.orders[order]["names"] == 0:
+        give_order(m, order)
+
+
+@kernel
+def retire(m, session, name):
+    """An id no longer names an open order: queue it, and forget the oldest beyond the memory."""
+    row = m.sessions[session]
+    m.names[name]["newer"] = NIL
+    if row["newest"] == NIL:
+        row["oldest"] = name
+    else:
+        m.names[row["newest"]]["newer"] = name
+    row["newest"] = name
+    row["retired"] += 1
+    if row["retired"] > m.core[0]["name_memory"]:
+        forget_oldest(m, session)
+
+
+@kernel
+def forget_all(m, session):
+    """A new trading day: ids that name no open order may be used again."""
+    while m.sessions[session]["oldest"] != NIL:
+        forget_oldest(m, session)
+
+
+@kernel
+def close(m, slot):
+    """An order is filled, cancelled or expired, and its last report is said."""
+    session = np.int64(m.orders[slot]["session"])
+    m.sessions[session]["open_orders"] -= 1
+    retire(m, session, np.int64(m.orders[slot]["name"]))
+
+
+# ---------------------------------------------------------------- matching
+
+
+@kernel
+def fill(m, taker, maker, row, lots):
+    """Trade `lots` of `taker` against `maker`, the oldest order of LEVEL row `row`, and report it to both."""
+    price = np.int64(m.levels[row]["price"])
+    incoming, resting = m.orders[taker], m.orders[maker]
+    core = m.core[0]
+    core["match_id"] += 1
+    book = m.books[np.int64(incoming["book"])]
+    book["last_price"], book["last_lots"] = price, lots
+    value = price * lots
+    incoming["leaves"] -= lots
+    incoming["cum"] += lots
+    incoming["notional"] += value
+    incoming["status"] = FILLED if incoming["leaves"] == 0 else PARTIALLY_FILLED
+    m.levels[row]["lots"] -= lots
+    resting["leaves"] -= lots
+    resting["cum"] += lots
+    resting["notional"] += value
+    resting["status"] = FILLED if resting["leaves"] == 0 else PARTIALLY_FILLED
+    report(m, taker, TRADE, np.int64(incoming["name"]), NIL, lots, price, REMOVED_LIQUIDITY)
+    report(m, maker, TRADE, np.int64(resting["name"]), NIL, lots, price, ADDED_LIQUIDITY)
+    if resting["leaves"] == 0:
+        unlink(m, maker)
+        close(m, maker)
+
+
+@kernel
+def limit_key(order, opposite):
+    """Highest key of SIDE row `opposite` that the order may trade at."""
+    if order["ord_type"] == MARKET:
+        return np.int64(PRICE_TICKS_MAX)
+    return price_key(opposite, np.int64(order["price"]))
+
+
+@kernel
+def match(m, slot):
+    """Trade as long as the price allows; False when the batch has no room for another fill."""
+    order = m.orders[slot]
+    opposite = own_side(order) ^ 1
+    limit = limit_key(order, opposite)
+    while order["leaves"] > 0:
+        row = np.int64(m.sides[opposite]["best"])
+        if row == NIL or price_key(opposite, np.int64(m.levels[row]["price"])) > limit:
+            break
+        if not has_tape_room(m):
+            return False
+        maker = np.int64(m.levels[row]["head"])
+        fill(m, slot, maker, row, min(np.int64(order["leaves"]), np.int64(m.orders[maker]["leaves"])))
+    return True
+
+
+@kernel
+def can_fill_whole(m, slot):
+    """Could all of a FOK order trade at once?"""
+    order = m.orders[slot]
+    opposite = own_side(order) ^ 1
+    limit = limit_key(order, opposite)
+    wanted = np.int64(order["leaves"])
+    row = np.int64(m.sides[opposite]["best"])
+    while row != NIL and wanted > 0:
+        key = price_key(opposite, np.int64(m.levels[row]["price"]))
+        if key > limit:
+            break
+        wanted -= np.int64(m.levels[row]["lots"])
+        row = ladder_first_from(m, opposite, key + 1)
+    return wanted <= 0
+
+
+@kernel
+def cancel_rest(m, slot, exec_type, name, orig):
+    """Say that what is left of an order that does not rest is gone, and close it."""
+    order = m.orders[slot]
+    order["leaves"], order["status"] = 0, exec_type
+    report(m, slot, exec_type, name, orig, 0, 0, 0)
+    close(m, slot)
+
+
+@kernel
+def work(m, slot):
+    """Match an accepted order and settle what is left of it. Returns DONE or MORE."""
+    order = m.orders[slot]
+    whole = order["tif"] != FOK or order["cum"] > 0 or can_fill_whole(m, slot)
+    if whole and not match(m, slot):
+        m.core[0]["taker"] = slot
+        return MORE
+    m.core[0]["taker"] = NIL
+    if order["leaves"] == 0:
+        close(m, slot)
+    elif order["tif"] == FOK or order["tif"] == IOC or order["ord_type"] == MARKET:
+        cancel_rest(m, slot, CANCELED, np.int64(order["name"]), NIL)
+    else:
+        rest(m, slot)
+    return DONE
+
+
+# ---------------------------------------------------------------- the four verbs
+
+
+@kernel
+def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin, length):
+    """Accept a NewOrderSingle(D): report it, match it, settle it. Returns DONE or MORE.
+
+    `side`, `ord_type`, `tif` are ASCII codes, `price` ticks (0 for market), `lots` lots, `echo` an ECHO row or NIL; the ClOrdID is
+    `length` bytes of `text` from `begin`. All refusals were looked for before.
+    """
+    slot = take_order(m)
+    order = m.orders[slot]
+    core = m.core[0]
+    core["order_id"] += 1
+    order["price"], order["qty"], order["leaves"] = price, lots, lots
+    order["cum"], order["notional"], order["order_id"] = 0, 0, core["order_id"]
+    order["next"], order["prev"], order["level"], order["echo"] = NIL, NIL, NIL, echo
+    order["day"], order["names"], order["book"], order["session"] = core["day"], 0, book, session
+    order["side"], order["ord_type"], order["tif"], order["status"] = side, ord_type, tif, NEW
+    if echo != NIL:
+        m.echoes[echo]["refs"] += 1
+    name = add_name(m, session, slot, text, begin, length, 0)
+    order["name"] = name
+    m.sessions[session]["open_orders"] += 1
+    report(m, slot, NEW, name, NIL, 0, 0, 0)
+    return work(m, slot)
+
+
+@kernel
+def cancel(m, slot, text, begin, length):
+    """Accept an OrderCancelRequest(F) for a resting order; the request's id is `length` bytes of `text` from `begin`."""
+    session = np.int64(m.orders[slot]["session"])
+    request = add_name(m, session, slot, text, begin, length, 1)
+    unlink(m, slot)
+    cancel_rest(m, slot, CANCELED, request, np.int64(m.orders[slot]["name"]))
+    retire(m, session, request)
+
+
+@kernel
+def replace(m, slot, price, lots, text, begin, length):
+    """Accept an OrderCancelReplaceRequest(G) for a resting order. Returns DONE or MORE.
+
+    `lots` is the new total, `price` the new price in ticks; both are known to be good. Less at the same price keeps the place.
+    """
+    order = m.orders[slot]
+    session = np.int64(order["session"])
+    former = np.int64(order["name"])
+    name = add_name(m, session, slot, text, begin, length, 0)
+    order["name"] = name
+    lots = max(lots, np.int64(order["cum"]))
+    keeps = price == order["price"] and lots <= order["qty"] and lots > order["cum"]
+    leaves = lots - np.int64(order["cum"])
+    if keeps:
+        m.levels[order["level"]]["lots"] -= order["leaves"] - leaves
+    else:
+        unlink(m, slot)
+    order["price"], order["qty"], order["leaves"] = price, lots, leaves
+    if leaves == 0:
+        order["status"] = FILLED
+    report(m, slot, REPLACED, name, former, 0, 0, 0)
+    retire(m, session, former)
+    if keeps:
+        return DONE
+    return work(m, slot)
+
+
+@kernel
+def expire(m, slot):
+    """A resting Day order outlived its day: 150=C."""
+    unlink(m, slot)
+    cancel_rest(m, slot, EXPIRED, np.int64(m.orders[slot]["name"]), NIL)
+
+
+@kernel
+def resume(m):
+    """Go on with the order that did not fit the last batch. Returns DONE or MORE."""
+    return work(m, np.int64(m.core[0]["taker"]))
+
+
+@kernel
+def has_order_room(m):
+    """Is there room for another open order at a new price, whatever that price is?"""
+    core = m.core[0]
+    return (
+        core["orders_used"] < m.orders.size
+        and core["levels_used"] < m.levels.size
+        and core["nodes_used"] + 16 <= m.node_bits.size
+    )

@@ -1,0 +1,165 @@
+"""ClOrdIDs by session and text: open addressing with linear probing, deletion by shifting back, so that nothing ever rehashes.
+
+A text of up to 64 bytes lies in one NAME row or goes on in `more`. Ids that no longer name an open order wait in a queue per
+session and the oldest leaves when the queue is longer than the memory asked for.
+"""
+
+import numpy as np
+
+from fixsim.engine.jit import kernel
+from fixsim.layout import NAME_TEXT_BYTES, NIL
+
+HASH_SEED = 2166136261
+HASH_PRIME = 16777619
+MASK_32 = 0xFFFFFFFF
+MASK_31 = 0x7FFFFFFF
+
+
+@kernel
+def text_hash(seed, text, begin, length):
+    """FNV-1a over `seed` and the bytes, folded to 31 bits."""
+    value = (HASH_SEED ^ seed) * HASH_PRIME & MASK_32
+    for i in range(length):
+        value = ((value ^ np.int64(text[begin + i])) * HASH_PRIME) & MASK_32
+    return (value ^ (value >> 15)) & MASK_31
+
+
+@kernel
+def name_equals(m, name, text, begin, length):
+    """Is this the text of NAME row `name`?"""
+    if np.int64(m.names[name]["length"]) != length:
+        return False
+    row = name
+    done = 0
+    while done < length:
+        here = min(NAME_TEXT_BYTES, length - done)
+        for i in range(here):
+            if m.names[row]["text"][i] != text[begin + done + i]:
+                return False
+        done += here
+        row = m.names[row]["more"]
+    return True
+
+
+@kernel
+def put_name(m, buffer, at, name):
+    """Write the text of NAME row `name`; return the offset behind it."""
+    length = np.int64(m.names[name]["length"])
+    row = name
+    done = 0
+    while done < length:
+        here = min(NAME_TEXT_BYTES, length - done)
+        for i in range(here):
+            buffer[at + done + i] = m.names[row]["text"][i]
+        done += here
+        row = m.names[row]["more"]
+    return at + length
+
+
+@kernel
+def find_name(m, session, text, begin, length):
+    """NAME row of this ClOrdID of this session, NIL if it was never seen or is forgotten."""
+    mask = m.name_index.size - 1
+    hashed = text_hash(session, text, begin, length)
+    at = hashed & mask
+    while m.name_index[at] != 0:
+        name = m.name_index[at] - 1
+        if m.names[name]["hash"] == hashed:
+            order = m.names[name]["order"]
+            if np.int64(m.orders[order]["session"]) == session and name_equals(m, name, text, begin, length):
+                return np.int64(name)
+        at = (at + 1) & mask
+    return np.int64(NIL)
+
+
+@kernel
+def name_rows(length):
+    """NAME rows a text of `length` bytes takes."""
+    return max(1, (length + NAME_TEXT_BYTES - 1) // NAME_TEXT_BYTES)
+
+
+@kernel
+def has_name_room(m, length):
+    """Is there room for another id of `length` bytes?"""
+    return m.core[0]["names_used"] + name_rows(length) <= m.names.size
+
+
+@kernel
+def take_name_row(m):
+    """An unused NAME row; the caller made sure there is one."""
+    core = m.core[0]
+    row = np.int64(core["names_free"])
+    if row == NIL:
+        row = np.int64(core["names_fresh"])
+        core["names_fresh"] += 1
+    else:
+        core["names_free"] = m.names[row]["newer"]
+    core["names_used"] += 1
+    m.names[row]["newer"] = NIL
+    m.names[row]["more"] = NIL
+    return row
+
+
+@kernel
+def add_name(m, session, order, text, begin, length, request):
+    """Enter a new ClOrdID that names `order`; return its row. The caller made sure of room and that it is new."""
+    first = take_name_row(m)
+    row = first
+    done = 0
+    while True:
+        here = min(NAME_TEXT_BYTES, length - done)
+        for i in range(here):
+            m.names[row]["text"][i] = text[begin + done + i]
+        done += here
+        if done >= length:
+            break
+        more = take_name_row(m)
+        m.names[row]["more"] = more
+        row = more
+    hashed = text_hash(session, text, begin, length)
+    name = m.names[first]
+    name["order"], name["hash"], name["length"], name["request"] = order, hashed, length, request
+    m.orders[order]["names"] += 1
+    mask = m.name_index.size - 1
+    at = hashed & mask
+    while m.name_index[at] != 0:
+        at = (at + 1) & mask
+    m.name_index[at] = first + 1
+    return first
+
+
+@kernel
+def unindex_name(m, name):
+    """Take `name` out of the index, shifting later entries of its run back into the hole."""
+    mask = m.name_index.size - 1
+    at = np.int64(m.names[name]["hash"]) & mask
+    while m.name_index[at] != name + 1:
+        at = (at + 1) & mask
+    hole = at
+    while True:
+        at = (at + 1) & mask
+        entry = m.name_index[at]
+        if entry == 0:
+            break
+        home = np.int64(m.names[entry - 1]["hash"]) & mask
+        if ((at - home) & mask) >= ((at - hole) & mask):
+            m.name_index[hole] = entry
+            hole = at
+    m.name_index[hole] = 0
+
+
+@kernel
+def drop_name(m, name):
+    """Forget `name` and give its rows back; return the order it named."""
+    unindex_name(m, name)
+    order = np.int64(m.names[name]["order"])
+    m.orders[order]["names"] -= 1
+    core = m.core[0]
+    row = name
+    while row != NIL:
+        more = np.int64(m.names[row]["more"])
+        m.names[row]["newer"] = core["names_free"]
+        core["names_free"] = row
+        core["names_used"] -= 1
+        row = more
+    return order

@@ -1,0 +1,61 @@
+"""The one decorator of the room, and where compiled kernels are kept.
+
+numba keys its cache by the file of a kernel and does not see that a callee or a constant in another file has changed, so the cache
+folder itself is keyed by a digest of every source a kernel can reach, and of the libraries. A cache that cannot be written is
+tolerated: compilation is then paid at every start.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def kernel_digest() -> str:
+    """Digest of all sources that kernels are compiled from, and of the libraries that compile them."""
+    digest = hashlib.sha256()
+    sources = [*sorted((PACKAGE / "engine").glob("*.py")), PACKAGE / "layout.py", PACKAGE / "limits.py",
+               PACKAGE / "fix" / "tags.py"]
+    for source in sources:
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes() if source.exists() else b"")
+    digest.update(f"{numba.__version__} {np.__version__} {sys.version}".encode())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels of exactly these sources lie: in the user's cache folder, or where FIXSIM_KERNEL_CACHE says."""
+    chosen = os.environ.get("FIXSIM_KERNEL_CACHE")
+    base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fixsim"
+    return base / f"kernels-{kernel_digest()}"
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+CACHE_FOLDER = cache_folder()
+CACHED = _writable(CACHE_FOLDER)
+if CACHED:
+    numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
+
+
+def kernel(function: F) -> F:
+    """Compile `function` on first call, without bounds checks, without fast-math, cached on disk where possible."""
+    return cast(F, numba.njit(function, cache=CACHED, nogil=False, error_model="python"))

@@ -1,0 +1,186 @@
+"""ExecutionReport(8), rendered once, straight behind its journal record.
+
+Field order is spec/rules-of-engagement.md's. The same kernel serves both doors and both sides of a trade; refusals are rare and
+are rendered in plain Python (`fixsim.exchange.answers`).
+"""
+
+import numpy as np
+
+from fixsim.engine.ascii import (
+    byte_sum,
+    put_bytes,
+    put_char_field,
+    put_decimal_field,
+    put_padded,
+    put_tag,
+    put_text_field,
+    put_uint,
+    put_uint_field,
+)
+from fixsim.engine.index import put_name
+from fixsim.engine.jit import kernel
+from fixsim.engine.tape import put_said
+from fixsim.layout import NIL, Kind
+from fixsim.limits import RECORD_HEADER_BYTES
+
+BEGIN = np.frombuffer(b"8=FIX.4.4\x019=000\x0135=8\x01", np.uint8)
+#: Where BodyLength's three digits and the first byte it counts lie in a frame.
+LENGTH_AT = 12
+BODY_AT = 16
+SOH = 1
+OUT = Kind.OUT
+MSG_TYPE_8 = 0x38
+MARKET = 0x31
+TRADE = 0x46
+
+
+@kernel
+def average_price(m, order, book):
+    """AvgPx(6) of an order with executions as a count of 10**-avg_px_decimals, rounded half-even."""
+    scale = np.int64(book["tick_mantissa"])
+    for _ in range(np.int64(m.core[0]["avg_px_decimals"]) - np.int64(book["price_decimals"])):
+        scale *= 10
+    cum = np.int64(order["cum"])
+    notional = np.int64(order["notional"])
+    value = (notional // cum) * scale
+    rest = (notional % cum) * scale
+    value += rest // cum
+    twice = 2 * (rest % cum)
+    if twice > cum or (twice == cum and value & 1 == 1):
+        value += 1
+    return value
+
+
+@kernel
+def close_frame(m, start, at):
+    """Fill BodyLength(9) of the frame at `start` whose body ends at `at`, add CheckSum(10); return (end, moved).
+
+    A body of 1,000 bytes or more moves up by one to make room for the fourth digit; `moved` is that one or 0.
+    """
+    batch = m.batch
+    length = at - (start + BODY_AT)
+    moved = 0
+    if length < 1000:
+        put_padded(batch, start + LENGTH_AT, length, 3)
+    else:
+        for i in range(at - 1, start + BODY_AT - 2, -1):
+            batch[i + 1] = batch[i]
+        put_padded(batch, start + LENGTH_AT, length, 4)
+        at += 1
+        moved = 1
+    total = byte_sum(batch, start, at)
+    at = put_tag(batch, at, 10)
+    at = put_padded(batch, at, total & 255, 3)
+    batch[at] = SOH
+    return at + 1, moved
+
+
+@kernel
+def put_header(m, start, session, echo):
+    """Begin a report of SESSION row `session`: 8 9 35 49 56 34 52, routing and 369; return the offset behind it."""
+    batch = m.batch
+    tape = m.tape[0]
+    row = m.sessions[session]
+    at = put_bytes(batch, start, BEGIN, 0, BEGIN.size)
+    at = put_bytes(batch, at, row["comp_ids"], 0, np.int64(row["comp_ids_length"]))
+    at = put_uint_field(batch, at, 34, np.int64(row["next_out"]))
+    at = put_text_field(batch, at, 52, tape["stamp"], 0, np.int64(tape["stamp_length"]))
+    if echo != NIL:
+        at = put_bytes(batch, at, m.echoes[echo]["text"], 0, np.int64(m.echoes[echo]["split"]))
+    if row["tells_processed"] != 0:
+        at = put_uint_field(batch, at, 369, max(0, np.int64(row["next_in"]) - 1))
+    return at
+
+
+@kernel
+def put_terms(m, at, order, book):
+    """Write what the order asks for: account, 55, 54, 38, 40, 44, 59."""
+    batch = m.batch
+    echo = np.int64(order["echo"])
+    if echo != NIL:
+        split = np.int64(m.echoes[echo]["split"])
+        at = put_bytes(batch, at, m.echoes[echo]["text"], split, np.int64(m.echoes[echo]["length"]) - split)
+    at = put_text_field(batch, at, 55, book["symbol"], 0, np.int64(book["symbol_length"]))
+    at = put_char_field(batch, at, 54, order["side"])
+    lot, decimals = np.int64(book["lot_mantissa"]), np.int64(book["qty_decimals"])
+    at = put_decimal_field(batch, at, 38, np.int64(order["qty"]) * lot, decimals)
+    at = put_char_field(batch, at, 40, order["ord_type"])
+    if order["ord_type"] != MARKET:
+        at = put_price(m, at, 44, np.int64(order["price"]), book)
+    return put_char_field(batch, at, 59, order["tif"])
+
+
+@kernel
+def put_price(m, at, tag, price, book):
+    """Write `price` ticks of `book` as field `tag`."""
+    return put_decimal_field(
+        m.batch, at, tag, price * np.int64(book["tick_mantissa"]), np.int64(book["price_decimals"])
+    )
+
+
+@kernel
+def put_progress(m, at, order, book):
+    """Write 151, 14 and 6, and TransactTime(60)."""
+    batch = m.batch
+    tape = m.tape[0]
+    lot, decimals = np.int64(book["lot_mantissa"]), np.int64(book["qty_decimals"])
+    at = put_decimal_field(batch, at, 151, np.int64(order["leaves"]) * lot, decimals)
+    at = put_decimal_field(batch, at, 14, np.int64(order["cum"]) * lot, decimals)
+    if order["cum"] == 0:
+        at = put_uint_field(batch, at, 6, 0)
+    else:
+        at = put_decimal_field(batch, at, 6, average_price(m, order, book), np.int64(m.core[0]["avg_px_decimals"]))
+    return put_text_field(batch, at, 60, tape["stamp"], 0, np.int64(tape["stamp_length"]))
+
+
+@kernel
+def put_name_field(m, at, tag, name):
+    """Write NAME row `name` as field `tag`."""
+    at = put_name(m, m.batch, put_tag(m.batch, at, tag), name)
+    m.batch[at] = SOH
+    return at + 1
+
+
+@kernel
+def report(m, slot, exec_type, name, orig, lots, price, liquidity):
+    """Say ExecutionReport(8) about ORDER row `slot`, as it now is, to its owner.
+
+    `name` is the NAME row of ClOrdID(11), `orig` that of OrigClOrdID(41) or NIL; `lots`, `price` and `liquidity` (851, as
+    ASCII) describe the execution when ExecType(150) is Trade, whose match id is the core's last.
+    """
+    batch = m.batch
+    order = m.orders[slot]
+    book = m.books[np.int64(order["book"])]
+    core = m.core[0]
+    core["exec_id"] += 1
+    session = np.int64(order["session"])
+    start = np.int64(m.tape[0]["used"]) + RECORD_HEADER_BYTES
+    at = put_header(m, start, session, np.int64(order["echo"]))
+    at_order = at + 3
+    at = put_uint_field(batch, at, 37, np.int64(order["order_id"]))
+    at_name = at + 3
+    at = put_name_field(m, at, 11, name)
+    if orig != NIL:
+        at = put_name_field(m, at, 41, orig)
+    at_exec = at + 3
+    at = put_uint_field(batch, at, 17, np.int64(core["exec_id"]))
+    at = put_char_field(batch, at, 150, exec_type)
+    at = put_char_field(batch, at, 39, order["status"])
+    at_terms = at
+    at = put_terms(m, at, order, book)
+    echo = np.int64(order["echo"])
+    at_symbol = at_terms + 3
+    if echo != NIL:
+        at_symbol += np.int64(m.echoes[echo]["length"]) - np.int64(m.echoes[echo]["split"])
+    if exec_type == TRADE:
+        lot = np.int64(book["lot_mantissa"])
+        at = put_decimal_field(batch, at, 32, lots * lot, np.int64(book["qty_decimals"]))
+        at = put_price(m, at, 31, price, book)
+    at = put_progress(m, at, order, book)
+    if exec_type == TRADE:
+        at = put_uint_field(batch, at, 527, np.int64(core["match_id"]))
+        at = put_char_field(batch, at, 851, liquidity)
+    end, moved = close_frame(m, start, at)
+    shift = moved - start
+    first = MSG_TYPE_8 | ((at_name + shift) << 16) | ((at_order + shift) << 32) | ((at_exec + shift) << 48)
+    put_said(m, session, OUT, end - start, (first, at_symbol + shift))
