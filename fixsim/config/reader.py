@@ -1,0 +1,266 @@
+"""From a TOML file to a Config. Nothing is guessed: unknown keys are faults, and all faults come at once."""
+
+import tomllib
+import types
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from fixsim.config.model import Capacities, Config, Counterparty, Instrument, Tls, Venue
+from fixsim.errors import ConfigError, Fault
+from fixsim.limits import QTY_LOTS_MAX
+
+T = TypeVar("T")
+#: A value that could not be read; its fault is noted already.
+UNREADABLE: Final = object()
+#: Lots an order may have when the file does not say.
+DEFAULT_MAX_LOTS: Final = 1_000_000
+#: Keys people will try, and what to write instead.
+HINTS: Final = {
+    "password": "write password_hash; make one with: fixsim password",
+    "min_quantity": "write min_qty",
+    "max_quantity": "write max_qty",
+}
+
+
+@dataclass
+class Faults:
+    """The faults found so far in one file."""
+
+    file: str
+    found: list[Fault]
+
+    def note(self, key: str, reason: str) -> None:
+        self.found.append(Fault(self.file, key, reason))
+
+
+def load(path: Path) -> Config:
+    """The configuration in the TOML file `path`; ConfigError with every fault of it."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise ConfigError((Fault(str(path), "file", error.strerror or str(error)),)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError((Fault(str(path), "file", f"is not TOML: {error}"),)) from error
+    return from_tables(tables, str(path), path.parent)
+
+
+def packaged(name: str) -> Path:
+    """A file of `sessions/`: beside the package in a checkout, inside it in an installed wheel."""
+    inside = Path(str(files("fixsim"))) / "sessions" / name
+    return inside if inside.exists() else Path(str(files("fixsim"))).parent / "sessions" / name
+
+
+def default_config() -> Config:
+    """What `fixsim serve` without `--config` uses."""
+    return load(packaged("exchange.toml"))
+
+
+def from_tables(tables: dict[str, Any], file: str, folder: Path | None = None) -> Config:
+    """The configuration in parsed TOML or JSON. Paths in it are taken relative to `folder`."""
+    faults = Faults(file, [])
+    config = _build(Config, tables, "", faults)
+    if isinstance(config, Config) and not faults.found:
+        _check_whole(config, faults)
+        if config.tls is not None and folder is not None:
+            config = replace(config, tls=_located(config.tls, folder, faults))
+    if faults.found:
+        raise ConfigError(tuple(faults.found))
+    assert isinstance(config, Config)
+    return config
+
+
+def _build(
+    kind: type[T], table: Any, where: str, faults: Faults, inherited: dict[str, Any] | None = None
+) -> T | object:
+    """A dataclass from a table; `where` is its key, `inherited` gives values for keys that are absent."""
+    if not isinstance(table, dict):
+        faults.note(where.removesuffix("."), "is not a table")
+        return UNREADABLE
+    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            faults.note(f"{where}{key}", f"unknown key{_hint(key, list(known))}")
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = dict(inherited or {})
+    for name, item in known.items():
+        if name in table:
+            passed_on = _inherited_by(name, values)
+            values[name] = _value(item, hints[name], table[name], f"{where}{name}", faults, passed_on)
+    if kind is Instrument:
+        _fill_quantities(values)
+    for name, item in known.items():
+        if name not in values and item.default is MISSING:
+            faults.note(f"{where}{name}", "is missing")
+            values[name] = UNREADABLE
+    if any(value is UNREADABLE for value in values.values()):
+        return UNREADABLE
+    built = kind(**values)
+    _check_entry(built, where, faults)
+    return built
+
+
+def _hint(key: str, known: list[str]) -> str:
+    if key in HINTS:
+        return f"; {HINTS[key]}"
+    close = get_close_matches(key, known, 1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+def _inherited_by(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """What a counterparty takes from the venue where it says nothing itself."""
+    venue = values.get("venue", Venue())
+    if name != "counterparties" or not isinstance(venue, Venue):
+        return {}
+    return {"heartbeat_min_s": venue.heartbeat_min_s, "heartbeat_max_s": venue.heartbeat_max_s}
+
+
+def _fill_quantities(values: dict[str, Any]) -> None:
+    lot = values.get("lot_size")
+    if isinstance(lot, Decimal):
+        values.setdefault("min_qty", lot)
+        values.setdefault("max_qty", lot * DEFAULT_MAX_LOTS)
+    elif lot is UNREADABLE:  # one fault is enough
+        values.setdefault("min_qty", UNREADABLE)
+        values.setdefault("max_qty", UNREADABLE)
+
+
+def _value(
+    item: Field[Any], hint: Any, found: Any, key: str, faults: Faults, inherited: dict[str, Any]
+) -> Any:
+    """One value, converted to the type of its field and checked."""
+    if get_origin(hint) in (Union, types.UnionType):  # only ever "or None": absent is the only None there is
+        hint = next(arm for arm in get_args(hint) if arm is not type(None))
+    if is_dataclass(hint):
+        return _build(hint, found, f"{key}.", faults)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple:
+        value = _sequence(get_args(hint)[0], found, key, faults, inherited)
+    else:
+        value = _scalar(hint, found, key, faults)
+    check: Callable[[Any], str | None] | None = item.metadata.get("check")
+    if value is UNREADABLE or check is None:
+        return value
+    reason = check(value)
+    if reason is None:
+        return value
+    faults.note(key, reason)
+    return UNREADABLE
+
+
+def _sequence(kind: Any, found: Any, key: str, faults: Faults, inherited: dict[str, Any]) -> Any:
+    if not isinstance(found, list):
+        faults.note(key, f"is {_shown(found)}, expected a list")
+        return UNREADABLE
+    if is_dataclass(kind):
+        values = [
+            _build(kind, table, f"{key}[{index}].", faults, inherited)  # type: ignore[arg-type]
+            for index, table in enumerate(found)
+        ]
+    else:
+        values = [_scalar(kind, entry, f"{key}[{index}]", faults) for index, entry in enumerate(found)]
+    return UNREADABLE if any(value is UNREADABLE for value in values) else tuple(values)
+
+
+#: What TOML and the normalised JSON may hold for each type of field, and how it becomes one.
+SCALARS: Final[dict[type, tuple[tuple[type, ...], str]]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, Decimal), "a number"),
+    Decimal: ((int, Decimal, str), "a decimal number"),
+    str: ((str,), "a text"),
+}
+
+
+def _scalar(kind: type, found: Any, key: str, faults: Faults) -> Any:
+    accepted, words = SCALARS[kind]
+    good = isinstance(found, accepted) and (kind is bool or not isinstance(found, bool))
+    try:
+        if good:
+            return kind(found)
+    except InvalidOperation:
+        pass
+    faults.note(key, f"is {_shown(found)}, expected {words}")
+    return UNREADABLE
+
+
+def _shown(found: Any) -> str:
+    return "a table" if isinstance(found, dict) else "a list" if isinstance(found, list) else repr(found)
+
+
+def _check_entry(built: object, where: str, faults: Faults) -> None:
+    """Relations inside one table."""
+    if isinstance(built, Instrument):
+        _check_instrument(built, where, faults)
+    if isinstance(built, Venue | Counterparty) and built.heartbeat_min_s > built.heartbeat_max_s:
+        faults.note(f"{where}heartbeat_min_s", f"is above heartbeat_max_s ({built.heartbeat_max_s})")
+    if isinstance(built, Venue) and built.test_request_after >= built.disconnect_after:
+        faults.note(f"{where}test_request_after", "is not before disconnect_after")
+
+
+def _check_instrument(entry: Instrument, where: str, faults: Faults) -> None:
+    for name, size in (("tick_size", entry.tick_size), ("lot_size", entry.lot_size)):
+        if len(size.as_tuple().digits) > 12 or not -9 <= size.adjusted() <= 9:
+            faults.note(f"{where}{name}", f"is {size}: at most 9 decimals and 12 digits are supported")
+            return
+    for name in ("min_qty", "max_qty"):
+        if getattr(entry, name) % entry.lot_size:
+            faults.note(f"{where}{name}", f"is not a multiple of lot_size {entry.lot_size}")
+    if entry.max_qty_lots > QTY_LOTS_MAX:
+        faults.note(f"{where}max_qty", f"is {entry.max_qty_lots} lots, at most {QTY_LOTS_MAX}")
+    if entry.min_qty > entry.max_qty:
+        faults.note(f"{where}min_qty", f"is above max_qty ({entry.max_qty})")
+    if entry.reference_price is None:
+        return
+    if entry.reference_price % entry.tick_size:
+        faults.note(f"{where}reference_price", f"is not a multiple of tick_size {entry.tick_size}")
+    if entry.reference_price / entry.tick_size > entry.price_ticks_max:
+        faults.note(
+            f"{where}reference_price",
+            f"times max_qty is beyond 2^62: the highest price with this max_qty is "
+            f"{entry.price_ticks_max * entry.tick_size}",
+        )
+
+
+def _check_whole(config: Config, faults: Faults) -> None:
+    """Relations between tables."""
+    _check_unique("instruments", "symbol", [entry.symbol for entry in config.instruments], faults)
+    senders = [entry.sender_comp_id for entry in config.counterparties]
+    _check_unique("counterparties", "sender_comp_id", senders, faults)
+    if not config.instruments:
+        faults.note("instruments", "is empty: there is nothing to trade")
+    if not config.counterparties:
+        faults.note("counterparties", "is empty: nobody may log on")
+    if config.house is not None and config.house.comp_id in senders:
+        faults.note("house.comp_id", f"is {config.house.comp_id!r}, which a counterparty has too")
+    _check_capacities(config, config.capacities, faults)
+
+
+def _check_unique(table: str, key: str, names: list[str], faults: Faults) -> None:
+    first: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name in first:
+            faults.note(f"{table}[{index}].{key}", f"is {name!r}, as in {table}[{first[name]}]")
+        first.setdefault(name, index)
+
+
+def _check_capacities(config: Config, capacities: Capacities, faults: Faults) -> None:
+    named = sum(not entry.is_pattern for entry in config.instruments)
+    if named > capacities.instruments:
+        faults.note("capacities.instruments", f"is {capacities.instruments}, but {named} are named")
+    known = sum(not entry.is_pattern for entry in config.counterparties) + (config.house is not None)
+    if known > capacities.sessions:
+        faults.note("capacities.sessions", f"is {capacities.sessions}, but {known} are named")
+
+
+def _located(tls: Tls, folder: Path, faults: Faults) -> Tls:
+    """`tls` with whole paths; a file that is not there is a fault."""
+    names = {key: getattr(tls, key) for key in ("certificate", "private_key", "client_ca")}
+    paths = {key: folder / name for key, name in names.items() if name is not None}
+    for key, path in paths.items():
+        if not path.is_file():
+            faults.note(f"tls.{key}", f"is {names[key]!r}: there is no such file beside the configuration")
+    return replace(tls, **{key: str(path) for key, path in paths.items()})
