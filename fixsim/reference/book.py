@@ -1,0 +1,193 @@
+"""A book as one would draw it: sorted prices, each with a queue; the oldest of the best price trades first.
+
+Prices and quantities are decimals in the instrument's own units. The book knows nothing of reports, of who
+may do what, or of what a client may call an order. `place` and `replace` yield each Fill as it happens,
+with both orders already updated, so that the caller can report the state of that moment.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from sortedcontainers import SortedDict
+
+from fixsim.reference.message import Field
+
+BUY: Final = b"1"
+SELLS: Final = frozenset({b"2", b"5", b"6"})
+
+NEW: Final = b"0"
+PARTIALLY_FILLED: Final = b"1"
+FILLED: Final = b"2"
+
+ZERO: Final = Decimal(0)
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """One accepted order, from its NewOrderSingle(D) on; closed ones are kept for status requests."""
+
+    session: str
+    order_id: int
+    cl_ord_id: bytes
+    symbol: str
+    side: bytes
+    ord_type: bytes
+    time_in_force: bytes
+    price: Decimal | None  # None for a market order
+    qty: Decimal
+    day: int  # trading day it was accepted, days since 1970
+    account: bytes | None = None
+    route: tuple[Field, ...] = ()
+    leaves: Decimal = ZERO
+    cum: Decimal = ZERO
+    notional: Decimal = ZERO  # exact sum of price x quantity executed
+    status: bytes = NEW  # OrdStatus(39)
+
+    def __post_init__(self) -> None:
+        self.leaves = self.qty
+
+    @property
+    def is_buy(self) -> bool:
+        return self.side == BUY
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in (NEW, PARTIALLY_FILLED)
+
+    def close(self, status: bytes) -> None:
+        """Nothing is left to trade: cancelled, expired or replaced away, as `status` says."""
+        self.leaves, self.status = ZERO, status
+
+    def trade(self, qty: Decimal, price: Decimal) -> None:
+        self.leaves -= qty
+        self.cum += qty
+        self.notional += qty * price
+        self.status = PARTIALLY_FILLED if self.leaves else FILLED
+
+
+class Fill(NamedTuple):
+    """One execution between the order that came and one that rested, at the price of the latter."""
+
+    taker: Order
+    maker: Order
+    price: Decimal
+    qty: Decimal
+
+
+@dataclass(slots=True)
+class Side:
+    """One side of a book. Keys put the best price first: bids are kept under their negated price."""
+
+    is_buy: bool
+    levels: SortedDict = field(default_factory=SortedDict)  # key -> {order_id: Order}, oldest first
+
+    def key(self, price: Decimal) -> Decimal:
+        return price.copy_negate() if self.is_buy else price
+
+    def __iter__(self) -> Iterator[tuple[Decimal, list[Order]]]:
+        """Levels as (price, orders), best price first, oldest order first."""
+        for key, level in self.levels.items():
+            yield self.key(key), list(level.values())
+
+    def __contains__(self, order: Order) -> bool:
+        return order.price is not None and order.order_id in self.levels.get(self.key(order.price), ())
+
+    def add(self, order: Order) -> None:
+        assert order.price is not None and order.leaves > 0, "only what has a price and a rest can rest"
+        self.levels.setdefault(self.key(order.price), {})[order.order_id] = order
+
+    def remove(self, order: Order) -> None:
+        assert order.price is not None
+        key = self.key(order.price)
+        level = self.levels[key]
+        del level[order.order_id]
+        if not level:
+            del self.levels[key]
+
+    def best_for(self, taker: Order) -> Order | None:
+        """The resting order that `taker` trades with next, None when its price reaches none."""
+        if not self.levels:
+            return None
+        key, level = self.levels.peekitem(0)
+        if taker.price is not None and key > self.key(taker.price):
+            return None
+        best: Order = next(iter(level.values()))
+        return best
+
+
+class Book:
+    """Both sides of one instrument, and its last trade."""
+
+    def __init__(self) -> None:
+        self.bids, self.asks = Side(is_buy=True), Side(is_buy=False)
+        self.last_trade: tuple[Decimal, Decimal] | None = None  # price, quantity
+
+    def own(self, order: Order) -> Side:
+        return self.bids if order.is_buy else self.asks
+
+    def opposite(self, order: Order) -> Side:
+        return self.asks if order.is_buy else self.bids
+
+    def can_fill(self, taker: Order) -> bool:
+        """Whether all that is left of `taker` could trade now: fill-or-kill asks before anything moves."""
+        opposite, wanted = self.opposite(taker), taker.leaves
+        for key, level in opposite.levels.items():
+            if taker.price is not None and key > opposite.key(taker.price):
+                break
+            for maker in level.values():
+                wanted -= maker.leaves
+                if wanted <= 0:
+                    return True
+        return False
+
+    def place(self, order: Order, *, rests: bool) -> Iterator[Fill]:
+        """Trade `order` as far as its price allows, then let the remainder rest if it `rests`.
+
+        Nothing happens until the iterator is run; it must be run to its end.
+        """
+        opposite = self.opposite(order)
+        while order.leaves:
+            maker = opposite.best_for(order)
+            if maker is None:
+                break
+            qty, price = min(order.leaves, maker.leaves), maker.price
+            assert price is not None, "market orders never rest"
+            order.trade(qty, price)
+            maker.trade(qty, price)
+            if not maker.leaves:
+                opposite.remove(maker)
+            self.last_trade = price, qty
+            yield Fill(order, maker, price, qty)
+        if order.leaves and rests:
+            self.own(order).add(order)
+
+    def cancel(self, order: Order, status: bytes) -> None:
+        """Take a resting order out; it is closed with OrdStatus `status`."""
+        self.own(order).remove(order)
+        order.close(status)
+
+    def reduce(self, order: Order, qty: Decimal) -> None:
+        """Lower a resting order's total to `qty` (above what it traded); it keeps its place."""
+        assert order.cum < qty <= order.qty
+        order.leaves, order.qty = qty - order.cum, qty
+
+    def replace(self, order: Order, price: Decimal, qty: Decimal) -> Iterator[Fill]:
+        """Give a resting order a new price and total; at once, then the fills that follow from it.
+
+        A total of no more than was traded ends the order. The same price with no more quantity keeps the
+        place in the queue; all else goes to the back of its level, trading first where the new price
+        crosses.
+        """
+        if qty > order.cum and price == order.price and qty <= order.qty:
+            self.reduce(order, qty)
+            return iter(())
+        self.own(order).remove(order)
+        order.price = price
+        if qty <= order.cum:
+            order.qty = order.cum
+            order.close(FILLED)
+            return iter(())
+        order.leaves, order.qty = qty - order.cum, qty
+        return self.place(order, rests=True)

@@ -1,0 +1,386 @@
+"""Who is answered what: the rules of engagement, read out once more in plain Python.
+
+`ReferenceExchange.receive` takes one application message of a named session and returns every reply it
+causes, in the order they are said. Capacities are not modelled: there is always room, and no id is ever
+forgotten.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal, localcontext
+from typing import Final, NamedTuple
+
+from fixsim.reference import check_order as rules
+from fixsim.reference.book import Book, Fill, Order
+from fixsim.reference.inquiry import Inquiries
+from fixsim.reference.listing import Board, Listing, Permission
+from fixsim.reference.message import Field, Inbound, Wire
+from fixsim.reference.number import EXACT, read_number, show_time, trading_day
+from fixsim.reference.report import (
+    Execution,
+    Occasion,
+    Refusal,
+    Reply,
+    business_reject,
+    cancel_reject,
+    duplicate_report,
+    order_report,
+    refusal_report,
+)
+
+CANCELED: Final = b"4"
+EXPIRED: Final = b"C"
+DAY: Final = b"0"
+GOOD_TILL_CANCEL: Final = b"1"
+FILL_OR_KILL: Final = b"4"
+ANYTHING: Final = Permission()
+
+#: Tags without which a message cannot be answered by its own kind of answer.
+NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
+    b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"x": (320,), b"V": (262,),
+}  # fmt: skip
+
+TOO_LATE: Final = Refusal(b"0", b"Too late to cancel")
+UNKNOWN: Final = Refusal(b"1", b"Unknown order")
+DUPLICATE: Final = Refusal(b"6", b"Duplicate ClOrdID(11)")
+HALTED: Final = b"Instrument is halted"
+
+#: One resting order: session, ClOrdID, OrderID, LeavesQty, CumQty, OrderQty.
+Resting = tuple[str, bytes, int, Decimal, Decimal, Decimal]
+#: One side of a book, best price first.
+Ladder = list[tuple[Decimal, list[Resting]]]
+
+
+class BookState(NamedTuple):
+    """What rests in one book, in the order it would trade."""
+
+    bids: Ladder
+    asks: Ladder
+
+
+class ReferenceExchange:
+    """All books and every order ever accepted; ids are counters from 1."""
+
+    def __init__(
+        self,
+        listings: Iterable[Listing],
+        permissions: Mapping[str, Permission] | None = None,
+        *,
+        avg_px_decimals: int = 6,
+        timestamp_digits: int = 3,
+    ) -> None:
+        self.board = Board.of(listings)
+        self.permissions = permissions or {}
+        self.avg_px_decimals, self.timestamp_digits = avg_px_decimals, timestamp_digits
+        self.books: dict[str, Book] = {symbol: Book() for symbol in self.board.listed}
+        self.halted: set[str] = set()
+        self.names: dict[tuple[str, bytes], Order] = {}  # every ClOrdID accepted, of orders and requests
+        self.open: dict[int, Order] = {}  # by OrderID, in the order they were accepted
+        self.order_id = self.exec_id = self.match_id = 0  # the last ones given out
+        self.inquiries = Inquiries(self.board, self.books)
+        self._now_ns = 0
+        self._handlers: dict[bytes, Callable[[str, Inbound], Iterable[Reply]]] = {
+            b"D": self._new_order,
+            b"F": self._cancel,
+            b"G": self._replace,
+            b"H": self._order_status,
+            b"x": self.inquiries.security_list,
+            b"V": self.inquiries.market_data,
+        }
+
+    # ------------------------------------------------------------ what happens to it
+
+    def receive(self, session: str, wire: Wire, now_ns: int) -> list[Reply]:
+        """Every reply that `wire`, an application message in sequence, causes at `now_ns` (since 1970 UTC).
+
+        Raises GarbledMessage for what could not have passed a session layer.
+        """
+        self._now_ns = now_ns
+        message = Inbound(wire)
+        handler = self._handlers.get(message.msg_type)
+        if handler is None:
+            return [Reply(session, business_reject(message, b"3", b"Unsupported Message Type"))]
+        if any(message.get(tag) is None for tag in NEEDED[message.msg_type]):
+            text = b"Conditionally Required Field Missing"
+            return [Reply(session, business_reject(message, b"5", text))]
+        with localcontext(EXACT):
+            return list(handler(session, message))
+
+    def expire(self, now_ns: int) -> list[Reply]:
+        """A new trading day's first deadline: resting Day orders accepted on an earlier date are over."""
+        self._now_ns = now_ns
+        over = [
+            order
+            for order in self.open.values()
+            if order.time_in_force == DAY and order.day < trading_day(now_ns)
+        ]
+        replies = []
+        with localcontext(EXACT):
+            for order in over:
+                self._take_out(order, EXPIRED)
+                replies.append(self._report(order, b"C"))
+        return replies
+
+    def halt(self, symbol: str) -> None:
+        """No D and no G for `symbol` until it is resumed."""
+        self.halted.add(symbol)
+
+    def resume(self, symbol: str) -> None:
+        self.halted.discard(symbol)
+
+    # ------------------------------------------------------------ what can be seen of it
+
+    def state(self) -> dict[str, BookState]:
+        """Every book as a neutral value, to be compared with another exchange's."""
+        return {name: BookState(_ladder(book.bids), _ladder(book.asks)) for name, book in self.books.items()}
+
+    def digest(self) -> str:
+        """SHA-256 of books, counters and halts; equal decimals count as equal however they are written."""
+        counters = (self.order_id, self.exec_id, self.match_id)
+        told = hashlib.sha256(repr((counters, sorted(self.halted))).encode())
+        for symbol, book in sorted(self.state().items()):
+            for ladder in book:
+                for price, queue in ladder:
+                    told.update(f"{symbol} {price.normalize(EXACT):f}\n".encode())
+                    for session, name, order_id, *quantities in queue:
+                        amounts = " ".join(f"{amount.normalize(EXACT):f}" for amount in quantities)
+                        told.update(f"{session} {name!r} {order_id} {amounts}\n".encode())
+        return told.hexdigest()
+
+    # ------------------------------------------------------------ NewOrderSingle(D)
+
+    def _new_order(self, session: str, message: Inbound) -> Iterator[Reply]:
+        seen = self.names.get((session, _id(message)))
+        if message.poss_resend and seen is not None:
+            yield self._status(seen, message)
+            return
+        listing = self.board.find(message.symbol)
+        refusal = self._refuse_order(session, message, listing)
+        if refusal is None:
+            assert listing is not None
+            yield from self._accept(self._open_order(session, message, listing))
+        else:
+            yield self._refuse(session, message, refusal, seen if refusal is DUPLICATE else None)
+
+    def _refuse_order(self, session: str, message: Inbound, listing: Listing | None) -> Refusal | None:
+        """The first of the checks that fails, in the order of the rules page."""
+        if text := rules.too_long(message):
+            return Refusal(b"99", text)
+        if listing is None:
+            return Refusal(b"1", b"Unknown Symbol(55)")
+        if listing.symbol in self.halted:
+            return Refusal(b"2", HALTED)
+        if text := rules.unsupported_type(message):
+            return Refusal(b"11", text)
+        if message.get(54) not in rules.SIDES:
+            return Refusal(b"11", b"Unsupported Side(54)")
+        if not self.permissions.get(session, ANYTHING).allows(message):
+            return Refusal(b"0", b"Not permitted")
+        if (session, _id(message)) in self.names:
+            return DUPLICATE
+        if refusal := rules.wrong_qty(message, listing):
+            return refusal
+        if text := rules.wrong_price(message, listing):
+            return Refusal(b"99", text)
+        return None
+
+    def _refuse(self, session: str, message: Inbound, refusal: Refusal, owner: Order | None) -> Reply:
+        occasion = self._occasion(b"8", _id(message), message.route)
+        if owner is None or not owner.is_open:
+            return Reply(session, refusal_report(message, occasion, refusal))
+        listing = self.board.listed[owner.symbol]
+        fields = duplicate_report(message, occasion, refusal, owner, listing, self.avg_px_decimals)
+        return Reply(session, fields)
+
+    def _open_order(self, session: str, message: Inbound, listing: Listing) -> Order:
+        """Give a good order its id and its place among the open ones."""
+        side, ord_type, qty = message.get(54), message.get(40), read_number(message.get(38))
+        assert side is not None and ord_type is not None and qty is not None
+        self.board.create(listing)
+        self.books.setdefault(listing.symbol, Book())
+        self.order_id += 1
+        order = Order(
+            session=session,
+            order_id=self.order_id,
+            cl_ord_id=_id(message),
+            symbol=listing.symbol,
+            side=side,
+            ord_type=ord_type,
+            time_in_force=message.get(59) or DAY,
+            price=read_number(message.get(44)),
+            qty=qty,
+            day=trading_day(self._now_ns),
+            account=message.get(1),
+            route=message.route,
+        )
+        self.names[session, order.cl_ord_id] = order
+        self.open[order.order_id] = order
+        return order
+
+    def _accept(self, order: Order) -> Iterator[Reply]:
+        """The order is acknowledged, trades, and what may not rest is cancelled."""
+        book = self.books[order.symbol]
+        yield self._report(order, b"0")
+        rests = order.ord_type == rules.LIMIT and order.time_in_force in (DAY, GOOD_TILL_CANCEL)
+        if order.time_in_force != FILL_OR_KILL or book.can_fill(order):
+            yield from self._trade(book.place(order, rests=rests))
+        if order.is_open and not rests:
+            order.close(CANCELED)
+            yield self._report(order, b"4")
+        if not order.is_open:
+            del self.open[order.order_id]
+
+    def _trade(self, fills: Iterable[Fill]) -> Iterator[Reply]:
+        """Both sides of each fill, the taker first."""
+        for taker, maker, price, qty in fills:
+            self.match_id += 1
+            yield self._report(taker, b"F", execution=Execution(price, qty, self.match_id, b"2"))
+            yield self._report(maker, b"F", execution=Execution(price, qty, self.match_id, b"1"))
+            if not maker.is_open:
+                del self.open[maker.order_id]
+
+    # ------------------------------------------------------------ F, G and H
+
+    def _cancel(self, session: str, message: Inbound) -> Iterator[Reply]:
+        name = _id(message)
+        seen = self.names.get((session, name))
+        if message.poss_resend and seen is not None:
+            yield self._status(seen, message)
+            return
+        order = self._named(session, message)
+        refusal = self._refuse_request(session, message, order)
+        if refusal is not None or order is None:
+            yield self._reject_request(session, message, order, refusal or UNKNOWN)
+            return
+        self._take_out(order, CANCELED)
+        self.names[session, name] = order
+        yield self._report(order, b"4", request=message)
+
+    def _replace(self, session: str, message: Inbound) -> Iterator[Reply]:
+        name = _id(message)
+        seen = self.names.get((session, name))
+        if message.poss_resend and seen is not None:
+            yield self._status(seen, message)
+            return
+        order = self._named(session, message)
+        refusal = self._refuse_request(session, message, order) or self._refuse_terms(message, order)
+        if refusal is not None or order is None:
+            yield self._reject_request(session, message, order, refusal or UNKNOWN)
+            return
+        price, qty = read_number(message.get(44)), read_number(message.get(38))
+        assert price is not None and qty is not None
+        fills = self.books[order.symbol].replace(order, price, qty)
+        former, order.cl_ord_id = order.cl_ord_id, name
+        self.names[session, name] = order
+        yield self._report(order, b"5", request=message, former=former)
+        yield from self._trade(fills)
+        if not order.is_open:
+            del self.open[order.order_id]
+
+    def _named(self, session: str, message: Inbound) -> Order | None:
+        """The order that OrigClOrdID(41) names now, if symbol and side are its own."""
+        orig = message.get(41) or b""
+        order = self.names.get((session, orig))
+        if order is None or order.cl_ord_id != orig:
+            return None
+        return order if (order.symbol, order.side) == (message.symbol, message.get(54)) else None
+
+    def _refuse_request(self, session: str, message: Inbound, order: Order | None) -> Refusal | None:
+        """The checks that F and G share."""
+        if order is None:
+            return UNKNOWN
+        if not order.is_open:
+            return TOO_LATE
+        if text := rules.too_long_id(message):
+            return Refusal(b"99", text)
+        return DUPLICATE if (session, _id(message)) in self.names else None
+
+    def _refuse_terms(self, message: Inbound, order: Order | None) -> Refusal | None:
+        """What only G is checked for; every fault has the same CxlRejReason(102)."""
+        assert order is not None
+        listing = self.board.listed[order.symbol]
+        qty_refusal = rules.wrong_qty(message, listing)
+        text: bytes | None
+        if order.symbol in self.halted:
+            text = HALTED
+        elif message.get(40) != order.ord_type:
+            text = b"OrdType(40) differs from the order's"
+        elif message.get(59) not in (None, order.time_in_force):
+            text = b"TimeInForce(59) differs from the order's"
+        else:
+            text = rules.unsupported_tag(message) or (qty_refusal and qty_refusal.text)
+            text = text or rules.wrong_price(message, listing)
+        return Refusal(b"2", text) if text else None
+
+    def _reject_request(self, session: str, message: Inbound, order: Order | None, refusal: Refusal) -> Reply:
+        return Reply(session, cancel_reject(message, order, refusal, self._time()))
+
+    def _order_status(self, session: str, message: Inbound) -> Iterator[Reply]:
+        order = self.names.get((session, _id(message)))
+        if order is not None and message.get(37) in (None, b"%d" % order.order_id):
+            yield self._status(order, message)
+            return
+        occasion = Occasion(
+            b"I", 0, self._time(), _id(message), message.route, ord_status_req_id=message.get(790)
+        )
+        yield Reply(session, refusal_report(message, occasion, Refusal(b"5", b"Unknown order")))
+
+    # ------------------------------------------------------------ reports
+
+    def _take_out(self, order: Order, status: bytes) -> None:
+        self.books[order.symbol].cancel(order, status)
+        del self.open[order.order_id]
+
+    def _report(
+        self,
+        order: Order,
+        exec_type: bytes,
+        *,
+        request: Inbound | None = None,
+        former: bytes | None = None,
+        execution: Execution | None = None,
+    ) -> Reply:
+        """Tell the owner of `order` what happened; an answer to a `request` has its id and its routing."""
+        if request is None:
+            occasion = self._occasion(exec_type, order.cl_ord_id, order.route, None, execution)
+        else:
+            occasion = self._occasion(exec_type, _id(request), request.route, former or order.cl_ord_id)
+        return self._say(order, occasion)
+
+    def _status(self, order: Order, message: Inbound) -> Reply:
+        """One report of the state `order` is in; it uses up no ExecID."""
+        request_id = message.get(790) if message.msg_type == b"H" else None
+        occasion = Occasion(
+            b"I", 0, self._time(), order.cl_ord_id, message.route, ord_status_req_id=request_id
+        )
+        return self._say(order, occasion)
+
+    def _occasion(
+        self,
+        exec_type: bytes,
+        cl_ord_id: bytes,
+        route: tuple[Field, ...],
+        orig: bytes | None = None,
+        execution: Execution | None = None,
+    ) -> Occasion:
+        """What happened now, under the next ExecID."""
+        self.exec_id += 1
+        return Occasion(exec_type, self.exec_id, self._time(), cl_ord_id, route, orig, execution=execution)
+
+    def _say(self, order: Order, occasion: Occasion) -> Reply:
+        listing = self.board.listed[order.symbol]
+        return Reply(order.session, order_report(order, listing, occasion, self.avg_px_decimals))
+
+    def _time(self) -> bytes:
+        return show_time(self._now_ns, self.timestamp_digits)
+
+
+def _id(message: Inbound) -> bytes:
+    return message.get(11) or b""
+
+
+def _ladder(side: Iterable[tuple[Decimal, list[Order]]]) -> Ladder:
+    return [
+        (price, [(o.session, o.cl_ord_id, o.order_id, o.leaves, o.cum, o.qty) for o in queue])
+        for price, queue in side
+    ]
