@@ -1,0 +1,1 @@
+"""How the audit database came to be, step by step (alembic)."""
