@@ -1,0 +1,131 @@
+"""`fixsim client`: a FIX initiator at a prompt, or one request from a script."""
+
+import os
+import ssl
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from fixsim.cli.output import FINDING, GOOD
+from fixsim.errors import UsageError
+
+if TYPE_CHECKING:
+    from fixsim.client.desk import Client
+    from fixsim.client.teller import Teller
+
+#: Where a password is looked for when none is asked for: the environment, or the file given with --env-file.
+PASSWORD_VARIABLE: Final = "FIXSIM_PASSWORD"
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def client(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[REQUEST]...",
+            help="buy 100 AAPL @ 187.25, sell 5 AAPL market, cancel ID, replace ID 200 @ 187.30, status ID, "
+            "symbols, book AAPL. Without a request: a prompt, or the lines of standard input.",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where the exchange listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its FIX port.")] = 9878,
+    sender: Annotated[str, typer.Option(help="SenderCompID(49): who we are.")] = "CLIENT",
+    target: Annotated[str, typer.Option(help="TargetCompID(56): who the exchange is.")] = "FIXSIM",
+    username: Annotated[str | None, typer.Option(help="Username(553) of the Logon.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for the Password(554).")] = False,
+    env_file: Annotated[
+        Path | None, typer.Option(help=f"File with a line {PASSWORD_VARIABLE}=... instead.")
+    ] = None,
+    tif: Annotated[str | None, typer.Option(help="day, gtc, ioc or fok; day when not given.")] = None,
+    cl_ord_id: Annotated[str | None, typer.Option("--id", help="ClOrdID(11) of the order or request.")] =
+    None, account: Annotated[str | None, typer.Option(help="Account(1) of the order.")] = None, timeout:
+    Annotated[float, typer.Option(min=0.1, help="Seconds an answer is waited for.")] = 5.0, store: Annotated[
+        Path | None, typer.Option(help="Continue the session kept in this directory, not a new run.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--continue", help="Continue the session kept in the user's state directory.")
+    ] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Connect with TLS.")] = False,
+    ca: Annotated[
+        Path | None, typer.Option(help="PEM file of the authority to trust; implies --tls.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM file with our certificate and key; implies --tls.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per message.")] = False,
+) -> None:
+    """Trade: a FIX initiator at a prompt, or one request from a script.
+
+    Exit codes: 0 accepted, 1 refused or no answer, 2 a mistake on the command line.
+    """
+    from fixsim.client.desk import Client
+    from fixsim.client.grammar import PROMPT_VERBS, parse
+    from fixsim.client.store import FileStore
+    from fixsim.client.teller import Teller
+
+    given = {"tif": tif, "id": cl_ord_id, "account": account}
+    options = {name: value for name, value in given.items() if value is not None}
+    request = parse(list(words), options) if words else None
+    if request is not None:
+        if request.verb in PROMPT_VERBS:
+            raise UsageError(f"{request.verb} belongs to the prompt")
+    elif options:
+        raise UsageError(f"--{next(iter(options))} belongs to a request")
+    if resume and store is None:
+        store = _state_directory(f"{host}-{port}-{sender}-{target}")
+    teller = Teller(json)
+    with Client(
+        host,
+        port,
+        sender,
+        target,
+        username=username,
+        password=_password(password, env_file),
+        tls=_tls(tls, ca, certificate),
+        store=None if store is None else FileStore(store),
+        timeout_s=timeout,
+        on_message=teller.show,
+    ) as desk:
+        good = teller.perform(desk, request) if request is not None else _converse(desk, teller)
+    raise typer.Exit(GOOD if good else FINDING)
+
+
+def _converse(desk: "Client", teller: "Teller") -> bool:
+    from fixsim.client.prompt import run_pipe, run_prompt
+
+    if not sys.stdin.isatty():
+        return run_pipe(desk, teller)
+    teller.remark(f"logged on to {desk.place}; help for the commands, quit to leave")
+    run_prompt(desk, teller)
+    return True
+
+
+def _state_directory(name: str) -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "fixsim" / "client" / name
+
+
+def _password(ask: bool, env_file: Path | None) -> str | None:
+    """The password, never from the command line, where everybody could read it."""
+    if ask:
+        return str(typer.prompt("password", hide_input=True, err=True))
+    if env_file is None:
+        return os.environ.get(PASSWORD_VARIABLE)
+    for line in env_file.read_text().splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and name.strip() == PASSWORD_VARIABLE:
+            return value.strip().strip("'\"")
+    raise UsageError(f"{env_file}: no line {PASSWORD_VARIABLE}=...")
+
+
+def _tls(wanted: bool, ca: Path | None, certificate: Path | None) -> ssl.SSLContext | None:
+    if not (wanted or ca or certificate):
+        return None
+    context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    if certificate is not None:
+        context.load_cert_chain(certificate)
+    return context
