@@ -3,10 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Final
 
+from fixsim.config import Instrument, Permissions
 from fixsim.reference.book import SELLS
 from fixsim.reference.message import Inbound
 from fixsim.reference.number import places
+
+#: Words of the configuration, and the FIX values they stand for.
+ORD_TYPES: Final = {"market": b"1", "limit": b"2"}
+SIDES: Final = {"buy": b"1", "sell": b"2"}
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,19 @@ class Listing:
     max_qty: Decimal
     currency: str
     highest_price: Decimal
+
+    @classmethod
+    def of(cls, instrument: Instrument) -> "Listing":
+        """The listing that a configured instrument describes."""
+        return cls(
+            instrument.symbol,
+            instrument.tick_size,
+            instrument.lot_size,
+            instrument.min_qty,
+            instrument.max_qty,
+            instrument.currency,
+            highest_price=instrument.price_ticks_max * instrument.tick_size,
+        )
 
     @property
     def price_decimals(self) -> int:
@@ -37,6 +56,15 @@ class Permission:
     symbols: frozenset[str] | None = None
     ord_types: frozenset[bytes] | None = None
     sides: frozenset[bytes] | None = None
+
+    @classmethod
+    def of(cls, permissions: Permissions) -> "Permission":
+        """What configured permissions allow."""
+        return cls(
+            frozenset(permissions.symbols),
+            frozenset(ORD_TYPES[word] for word in permissions.order_types),
+            frozenset(SIDES[word] for word in permissions.sides),
+        )
 
     def allows(self, order: Inbound) -> bool:
         side = order.get(54)
@@ -70,9 +98,8 @@ class Board:
             return None
         if symbol in self.listed:
             return self.listed[symbol]
-        fitting = (pattern for pattern in self.patterns if covers(pattern.symbol, symbol))
-        pattern = next(fitting, None)
-        return None if pattern is None else replace(pattern, symbol=symbol)
+        fitting = [pattern for pattern in self.patterns if covers(pattern.symbol, symbol)]
+        return replace(max(fitting, key=lambda p: len(p.symbol)), symbol=symbol) if fitting else None
 
     def create(self, listing: Listing) -> None:
         """List it, if it is not."""
