@@ -1,0 +1,88 @@
+"""What lies behind the last good batch: nothing, a torn tail, or rot in front of sealed records.
+
+The rule: bytes that no seal covers were never said, so they may be cut. Bytes in front of a seal that holds
+were said, so damage there is refused. A seal holds when its header names its own position and its CRC fits
+the bytes it covers.
+"""
+
+from typing import Final
+
+import google_crc32c
+
+from fixsim.journal.record import (
+    HEADER,
+    SEAL_BODY,
+    SEAL_PREFIX,
+    SEAL_RECORD_BYTES,
+    STEP,
+)
+from fixsim.journal.segments import Segment, Segments
+from fixsim.layout import JOURNAL_VERSION, RECORD_MAGIC, Kind
+from fixsim.limits import RECORD_ALIGN, RECORD_HEADER_BYTES
+
+#: Fields of a SEGMENT record that a reader names when they differ: version in `seq`, CRC of the last seal in
+#: `back`.
+SEQ_FIELD: Final = 8
+BACK_FIELD: Final = 9
+
+
+def seal_holds(segment: Segment, offset: int) -> bool:
+    """Is there a whole seal at byte `offset` whose CRC fits the batch it names?"""
+    if offset % RECORD_ALIGN or offset + SEAL_RECORD_BYTES > segment.size:
+        return False
+    magic, kind, length, position = STEP.unpack_from(segment.view, offset)
+    if (magic, kind, length, position) != (RECORD_MAGIC, Kind.SEAL, SEAL_BODY.size, segment.first + offset):
+        return False
+    _count, crc, _previous, _spare, begin = SEAL_BODY.unpack_from(segment.view, offset + RECORD_HEADER_BYTES)
+    at = begin - segment.first
+    if not RECORD_HEADER_BYTES <= at < offset:
+        return False
+    return bool(google_crc32c.value(segment.octets[at : offset + RECORD_HEADER_BYTES]) == crc)
+
+
+def seal_behind(segment: Segment, offset: int) -> int | None:
+    """Position of the first seal that holds at or behind byte `offset`, None when there is none."""
+    while (offset := segment.bytes.find(SEAL_PREFIX, offset)) >= 0:
+        if seal_holds(segment, offset):
+            return segment.first + offset
+        offset += 1
+    return None
+
+
+def begun(segment: Segment) -> bool:
+    """Does the file begin with a SEGMENT record of its own position? It got that only when all before it was
+    sealed.
+    """
+    if segment.size < RECORD_HEADER_BYTES:
+        return False
+    magic, kind, length, position = STEP.unpack_from(segment.view, 0)
+    return bool((magic, kind, length, position) == (RECORD_MAGIC, Kind.SEGMENT, 0, segment.first))
+
+
+def said_behind(segments: Segments, segment: Segment, offset: int) -> int | None:
+    """Position of something sealed at or behind byte `offset` of `segment`, in it or in a later one; None for
+    nothing.
+    """
+    if offset == 0 and begun(segment):
+        return segment.first
+    found = seal_behind(segment, offset)
+    later = segments.after(segment)
+    while found is None and later is not None:
+        found = later.first if begun(later) else seal_behind(later, 0)
+        later = segments.after(later)
+    return found
+
+
+def segment_fault(segment: Segment, crc: int, wanted: bytes) -> str:
+    """Why the segment's first record is not `wanted`, which continues the chain at `crc`."""
+    if not begun(segment):
+        return f"{segment.path.name} does not begin with a SEGMENT record"
+    fields = HEADER.unpack_from(segment.view, 0)
+    if fields[SEQ_FIELD] != JOURNAL_VERSION:
+        return f"{segment.path.name} is of journal version {fields[SEQ_FIELD]}, this is {JOURNAL_VERSION}"
+    if fields[BACK_FIELD] != crc:
+        named = fields[BACK_FIELD]
+        return f"{segment.path.name} continues seal {named:08x}, what is before it ends at {crc:08x}"
+    if fields[6] != HEADER.unpack(wanted)[6]:
+        return f"{segment.path.name} has records of another layout"
+    return f"the SEGMENT record of {segment.path.name} is damaged"
