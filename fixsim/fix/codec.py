@@ -220,9 +220,14 @@ def encode(
     block = b"".join([b"%d=%b\x01" % field for field in (*header, *body)])
     if block.count(SOH) != len(header) + len(body):
         _refuse_soh((*header, *body))
-    block = b"35=%b\x01%b" % (msg_type, block)
-    block = b"8=%b\x019=%d\x01%b" % (begin_string, len(block), block)
-    return b"%b10=%03d\x01" % (block, byte_sum(block) & 0xFF)
+    return seal(b"8=%b\x0135=%b\x01%b" % (begin_string, msg_type, block))
+
+
+def seal(message: bytes) -> bytes:
+    """`message`, given without them, with BodyLength(9) behind its first field and CheckSum(10) last."""
+    begin, _, block = message.partition(SOH)
+    framed = b"%b\x019=%d\x01%b" % (begin, len(block), block)
+    return b"%b10=%03d\x01" % (framed, byte_sum(framed) & 0xFF)
 
 
 def _refuse_soh(fields: Sequence[Field]) -> None:

@@ -17,6 +17,8 @@ from fixsim.fix.codec import show
 from fixsim.fix.message import Field, Message
 
 _MSG_TYPE: Final = 35
+#: The messages of the session itself. The file also counts XMLnonFIX(n) as administrative; QuickFIX does not.
+_SESSION_MESSAGES: Final = frozenset((b"0", b"1", b"2", b"3", b"4", b"5", b"A"))
 
 
 class FieldSpec(NamedTuple):
@@ -46,11 +48,10 @@ class Layout(NamedTuple):
 
 
 class MessageSpec(NamedTuple):
-    """One message: its MsgType(35), its name, whether it is administrative, and its body."""
+    """One message: its MsgType(35), its name and its body."""
 
     msg_type: bytes
     name: str
-    is_admin: bool
     body: Layout
 
 
@@ -106,8 +107,7 @@ class Dictionary:
 
     def is_admin(self, msg_type: bytes) -> bool:
         """Whether a message belongs to the session (0 1 2 3 4 5 A) and not to the application."""
-        spec = self.messages.get(msg_type)
-        return spec is not None and spec.is_admin
+        return msg_type in _SESSION_MESSAGES
 
     def describe(self, message: Message) -> list[Described]:
         """Every field of `message` in wire order, with its names."""
@@ -178,14 +178,13 @@ def _file() -> Traversable | Path:
 
 
 def load(xml: str) -> Dictionary:
-    """A dictionary from the text of a QuickFIX dictionary file. Raises KeyError for a name it does not define."""
+    """A dictionary from the text of a QuickFIX dictionary file. Raises KeyError for undefined names."""
     root = ElementTree.fromstring(xml)
     reader = _Reader(root)
     messages = {}
     for element in _child(root, "messages"):
         msg_type = element.attrib["msgtype"].encode()
-        is_admin = element.attrib["msgcat"] == "admin"
-        messages[msg_type] = MessageSpec(msg_type, element.attrib["name"], is_admin, reader.layout(element))
+        messages[msg_type] = MessageSpec(msg_type, element.attrib["name"], reader.layout(element))
     return Dictionary(
         reader.fields, reader.layout(_child(root, "header")), reader.layout(_child(root, "trailer")), messages
     )
