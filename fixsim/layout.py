@@ -220,7 +220,9 @@ CORE: Final = np.dtype(
         ("exec_id", "<i8"),  # last ExecID(17) given
         ("match_id", "<i8"),  # last SecondaryExecID(527) given
         ("response_id", "<i8"),  # last SecurityResponseID(322) given
-        ("day", "<i8"),  # trading day, days since 1970-01-01
+        ("day", "<i8"),  # trading day, days since 1970-01-01; 0 before the first start
+        ("sessions_id", "<i8"),  # last session id given
+        ("link", "<i8"),  # last connection number given
         ("orders_fresh", "<i4"),  # rows never used begin here
         ("orders_free", "<i4"),  # head of the list of rows to use again
         ("names_fresh", "<i4"),

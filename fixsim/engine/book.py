@@ -211,8 +211,8 @@ def fill(m, taker, maker, row, lots):
     resting["cum"] += lots
     resting["notional"] += value
     resting["status"] = FILLED if resting["leaves"] == 0 else PARTIALLY_FILLED
-    report(m, taker, TRADE, np.int64(incoming["name"]), NIL, lots, price, REMOVED_LIQUIDITY)
-    report(m, maker, TRADE, np.int64(resting["name"]), NIL, lots, price, ADDED_LIQUIDITY)
+    report(m, taker, TRADE, np.int64(incoming["name"]), NIL, np.int64(incoming["echo"]), lots, price, REMOVED_LIQUIDITY)
+    report(m, maker, TRADE, np.int64(resting["name"]), NIL, np.int64(resting["echo"]), lots, price, ADDED_LIQUIDITY)
     if resting["leaves"] == 0:
         unlink(m, maker)
         close(m, maker)
@@ -261,11 +261,11 @@ def can_fill_whole(m, slot):
 
 
 @kernel
-def cancel_rest(m, slot, exec_type, name, orig):
+def cancel_rest(m, slot, exec_type, name, orig, route):
     """Say that what is left of an order that does not rest is gone, and close it."""
     order = m.orders[slot]
     order["leaves"], order["status"] = 0, exec_type
-    report(m, slot, exec_type, name, orig, 0, 0, 0)
+    report(m, slot, exec_type, name, orig, route, 0, 0, 0)
     close(m, slot)
 
 
@@ -281,7 +281,7 @@ def work(m, slot):
     if order["leaves"] == 0:
         close(m, slot)
     elif order["tif"] == FOK or order["tif"] == IOC or order["ord_type"] == MARKET:
-        cancel_rest(m, slot, CANCELED, np.int64(order["name"]), NIL)
+        cancel_rest(m, slot, CANCELED, np.int64(order["name"]), NIL, np.int64(order["echo"]))
     else:
         rest(m, slot)
     return DONE
@@ -311,25 +311,29 @@ def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin,
     name = add_name(m, session, slot, text, begin, length, 0)
     order["name"] = name
     m.sessions[session]["open_orders"] += 1
-    report(m, slot, NEW, name, NIL, 0, 0, 0)
+    report(m, slot, NEW, name, NIL, echo, 0, 0, 0)
     return work(m, slot)
 
 
 @kernel
-def cancel(m, slot, text, begin, length):
-    """Accept an OrderCancelRequest(F) for a resting order; the request's id is `length` bytes of `text` from `begin`."""
+def cancel(m, slot, route, text, begin, length):
+    """Accept an OrderCancelRequest(F) for a resting order.
+
+    `route` is the ECHO row with the request's routing, or NIL; its id is `length` bytes of `text` from `begin`.
+    """
     session = np.int64(m.orders[slot]["session"])
     request = add_name(m, session, slot, text, begin, length, 1)
     unlink(m, slot)
-    cancel_rest(m, slot, CANCELED, request, np.int64(m.orders[slot]["name"]))
+    cancel_rest(m, slot, CANCELED, request, np.int64(m.orders[slot]["name"]), route)
     retire(m, session, request)
 
 
 @kernel
-def replace(m, slot, price, lots, text, begin, length):
+def replace(m, slot, price, lots, route, text, begin, length):
     """Accept an OrderCancelReplaceRequest(G) for a resting order. Returns DONE or MORE.
 
-    `lots` is the new total, `price` the new price in ticks; both are known to be good. Less at the same price keeps the place.
+    `lots` is the new total, `price` the new price in ticks (0 for a market order); both are known to be good. `route` is the ECHO row
+    with the request's routing, or NIL. Less at the same price keeps the place.
     """
     order = m.orders[slot]
     session = np.int64(order["session"])
@@ -346,7 +350,7 @@ def replace(m, slot, price, lots, text, begin, length):
     order["price"], order["qty"], order["leaves"] = price, lots, leaves
     if leaves == 0:
         order["status"] = FILLED
-    report(m, slot, REPLACED, name, former, 0, 0, 0)
+    report(m, slot, REPLACED, name, former, route, 0, 0, 0)
     retire(m, session, former)
     if keeps:
         return DONE
@@ -357,7 +361,7 @@ def replace(m, slot, price, lots, text, begin, length):
 def expire(m, slot):
     """A resting Day order outlived its day: 150=C."""
     unlink(m, slot)
-    cancel_rest(m, slot, EXPIRED, np.int64(m.orders[slot]["name"]), NIL)
+    cancel_rest(m, slot, EXPIRED, np.int64(m.orders[slot]["name"]), NIL, np.int64(m.orders[slot]["echo"]))
 
 
 @kernel

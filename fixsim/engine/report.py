@@ -35,20 +35,34 @@ TRADE = 0x46
 
 
 @kernel
-def average_price(m, order, book):
-    """AvgPx(6) of an order with executions as a count of 10**-avg_px_decimals, rounded half-even."""
-    scale = np.int64(book["tick_mantissa"])
-    for _ in range(np.int64(m.core[0]["avg_px_decimals"]) - np.int64(book["price_decimals"])):
+def average_price(notional, cum, tick_mantissa, price_decimals, avg_px_decimals):
+    """AvgPx(6) of `cum` lots bought for `notional` ticks x lots, as a count of 10**-avg_px_decimals, rounded half-even."""
+    scale = np.int64(tick_mantissa)
+    lots = np.int64(cum)
+    for _ in range(avg_px_decimals - price_decimals):
         scale *= 10
-    cum = np.int64(order["cum"])
-    notional = np.int64(order["notional"])
-    value = (notional // cum) * scale
-    rest = (notional % cum) * scale
-    value += rest // cum
-    twice = 2 * (rest % cum)
-    if twice > cum or (twice == cum and value & 1 == 1):
+    for _ in range(price_decimals - avg_px_decimals):
+        lots *= 10
+    value = (notional // lots) * scale
+    rest = (notional % lots) * scale
+    value += rest // lots
+    twice = 2 * (rest % lots)
+    if twice > lots or (twice == lots and value & 1 == 1):
         value += 1
     return value
+
+
+@kernel
+def put_average(m, at, order, book):
+    """Write AvgPx(6): a bare 0 as long as nothing has traded."""
+    if order["cum"] == 0:
+        return put_uint_field(m.batch, at, 6, 0)
+    decimals = np.int64(m.core[0]["avg_px_decimals"])
+    value = average_price(
+        np.int64(order["notional"]), np.int64(order["cum"]), np.int64(book["tick_mantissa"]),
+        np.int64(book["price_decimals"]), decimals,
+    )
+    return put_decimal_field(m.batch, at, 6, value, decimals)
 
 
 @kernel
@@ -76,8 +90,8 @@ def close_frame(m, start, at):
 
 
 @kernel
-def put_header(m, start, session, echo):
-    """Begin a report of SESSION row `session`: 8 9 35 49 56 34 52, routing and 369; return the offset behind it."""
+def put_header(m, start, session, route):
+    """Begin a report of SESSION row `session`: 8 9 35 49 56 34 52, routing of ECHO row `route`, 369; return the offset behind it."""
     batch = m.batch
     tape = m.tape[0]
     row = m.sessions[session]
@@ -85,8 +99,8 @@ def put_header(m, start, session, echo):
     at = put_bytes(batch, at, row["comp_ids"], 0, np.int64(row["comp_ids_length"]))
     at = put_uint_field(batch, at, 34, np.int64(row["next_out"]))
     at = put_text_field(batch, at, 52, tape["stamp"], 0, np.int64(tape["stamp_length"]))
-    if echo != NIL:
-        at = put_bytes(batch, at, m.echoes[echo]["text"], 0, np.int64(m.echoes[echo]["split"]))
+    if route != NIL:
+        at = put_bytes(batch, at, m.echoes[route]["text"], 0, np.int64(m.echoes[route]["split"]))
     if row["tells_processed"] != 0:
         at = put_uint_field(batch, at, 369, max(0, np.int64(row["next_in"]) - 1))
     return at
@@ -126,10 +140,7 @@ def put_progress(m, at, order, book):
     lot, decimals = np.int64(book["lot_mantissa"]), np.int64(book["qty_decimals"])
     at = put_decimal_field(batch, at, 151, np.int64(order["leaves"]) * lot, decimals)
     at = put_decimal_field(batch, at, 14, np.int64(order["cum"]) * lot, decimals)
-    if order["cum"] == 0:
-        at = put_uint_field(batch, at, 6, 0)
-    else:
-        at = put_decimal_field(batch, at, 6, average_price(m, order, book), np.int64(m.core[0]["avg_px_decimals"]))
+    at = put_average(m, at, order, book)
     return put_text_field(batch, at, 60, tape["stamp"], 0, np.int64(tape["stamp_length"]))
 
 
@@ -142,8 +153,8 @@ def put_name_field(m, at, tag, name):
 
 
 @kernel
-def report(m, slot, exec_type, name, orig, lots, price, liquidity):
-    """Say ExecutionReport(8) about ORDER row `slot`, as it now is, to its owner.
+def report(m, slot, exec_type, name, orig, route, lots, price, liquidity):
+    """Say ExecutionReport(8) about ORDER row `slot`, as it now is, to its owner; routing is that of ECHO row `route`.
 
     `name` is the NAME row of ClOrdID(11), `orig` that of OrigClOrdID(41) or NIL; `lots`, `price` and `liquidity` (851, as
     ASCII) describe the execution when ExecType(150) is Trade, whose match id is the core's last.
@@ -155,7 +166,7 @@ def report(m, slot, exec_type, name, orig, lots, price, liquidity):
     core["exec_id"] += 1
     session = np.int64(order["session"])
     start = np.int64(m.tape[0]["used"]) + RECORD_HEADER_BYTES
-    at = put_header(m, start, session, np.int64(order["echo"]))
+    at = put_header(m, start, session, route)
     at_order = at + 3
     at = put_uint_field(batch, at, 37, np.int64(order["order_id"]))
     at_name = at + 3

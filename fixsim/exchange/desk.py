@@ -1,0 +1,293 @@
+"""The order desk: D, F, G and H through the slow door. Looks first, then lets the kernels touch the book."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from fixsim.engine import book as engine_book
+from fixsim.engine.index import find_name, has_name_room
+from fixsim.engine.machine import Machine
+from fixsim.errors import BusinessRejection
+from fixsim.exchange import orders
+from fixsim.exchange.answers import CancelRejection, OrderView, cancel_rejected, order_rejected, status_report
+from fixsim.exchange.echoes import Echoes
+from fixsim.exchange.listings import Listings
+from fixsim.exchange.members import Member
+from fixsim.exchange.tape import Tape
+from fixsim.fix import tags
+from fixsim.fix.enums import BusinessRejectReason, CxlRejReason, MsgType, OrdRejReason, TimeInForce
+from fixsim.fix.message import Message
+from fixsim.layout import NIL
+
+OPEN: Final = frozenset({ord("0"), ord("1")})
+CAPACITY: Final = "Exchange capacity reached"
+MISSING: Final = "Conditionally Required Field Missing"
+#: Sells of every kind rest on the asks.
+SELLING: Final = frozenset({b"2", b"5", b"6"})
+
+
+class Desk:
+    """Answers order messages of any session against the books of one machine."""
+
+    def __init__(self, machine: Machine, tape: Tape, listings: Listings, commit: Callable[[], None]) -> None:
+        self.machine = machine
+        self.tape = tape
+        self.listings = listings
+        self.commit = commit
+        self.echoes = Echoes(machine)
+        self.core: Any = machine.core[0]
+
+    # ---- finding
+
+    def find(self, member: Member, cl_ord_id: bytes) -> int:
+        """NAME row of a ClOrdID of this session, NIL for none."""
+        if not cl_ord_id or len(cl_ord_id) > orders.TEXT_BYTES_MAX:
+            return NIL
+        return int(find_name(self.machine, member.slot, _text(cl_ord_id), 0, len(cl_ord_id)))
+
+    def view(self, slot: int) -> OrderView:
+        """The order in ORDER row `slot`."""
+        return OrderView.of(self.machine, slot)
+
+    def _seen(self, member: Member, message: Message, poss_resend: bool) -> bool:
+        """A PossResend(97) of something seen: say its state once (FIX 4.4 volume 4, F.1.b)."""
+        if not poss_resend:
+            return False
+        name = self.find(member, message.get(tags.CL_ORD_ID, b""))
+        if name == NIL:
+            return False
+        view = self.view(int(self.machine.names[name]["order"]))
+        self.tape.say(member.slot, MsgType.EXECUTION_REPORT, orders.route_of(message), status_report(view, None, self.tape.stamp))
+        return True
+
+    def _has_room(self, member: Member, length: int) -> bool:
+        """Is there a row for one more id? Own ids that wait to be forgotten make way."""
+        while not has_name_room(self.machine, length):
+            if member.row["retired"] == 0:
+                return False
+            engine_book.forget_oldest(self.machine, member.slot)
+        return True
+
+    # ---- NewOrderSingle(D)
+
+    def new_order_single(self, member: Member, message: Message, poss_resend: bool) -> None:
+        """Accept or refuse a new order."""
+        cl_ord_id = required(message, tags.CL_ORD_ID)
+        if self._seen(member, message, poss_resend):
+            return
+        route = orders.route_of(message)
+        fault = self._order_fault(member, message, cl_ord_id, route)
+        if isinstance(fault, orders.Fault):
+            self._refuse_order(member, message, route, fault)
+            return
+        listing, lots, price = fault
+        self.listings.create(listing)
+        account = message.get(tags.ACCOUNT)
+        more = engine_book.enter(
+            self.machine, member.slot, listing.book, message.get(tags.SIDE, b"")[0], message.get(tags.ORD_TYPE, b"")[0],
+            message.get(tags.TIME_IN_FORCE, TimeInForce.DAY)[0], price, lots, self.echoes.row(route, account),
+            _text(cl_ord_id), 0, len(cl_ord_id),
+        )  # fmt: skip
+        self._finish(more)
+
+    def _order_fault(self, member: Member, message: Message, cl_ord_id: bytes, route: Any) -> Any:
+        """The first fault of a new order, or (listing, lots, price)."""
+        fault = orders.text_fault(cl_ord_id, message.get(tags.ACCOUNT), route)
+        if fault is not None:
+            return fault
+        symbol = message.get(tags.SYMBOL, b"")
+        listing = self.listings.find_or_possible(symbol)
+        if listing is None:
+            return orders.Fault(OrdRejReason.UNKNOWN_SYMBOL, "Unknown Symbol(55)")
+        if symbol in self.listings.by_symbol and self.machine.books[listing.book]["halted"]:
+            return orders.Fault(OrdRejReason.EXCHANGE_CLOSED, "Instrument is halted")
+        fault = orders.offer_fault(message)
+        if fault is not None:
+            return fault
+        if message.get(tags.SIDE) not in orders.SIDES:
+            return orders.Fault(OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, "Unsupported Side(54)")
+        fault = orders.permission_fault(message, symbol, member.counterparty)
+        if fault is not None:
+            return fault
+        if self.find(member, cl_ord_id) != NIL:
+            return orders.Fault(OrdRejReason.DUPLICATE_ORDER, "Duplicate ClOrdID(11)")
+        lots = orders.quantity(message, listing)
+        if isinstance(lots, orders.Fault):
+            return lots
+        price = orders.price(message, listing)
+        if isinstance(price, orders.Fault):
+            return price
+        room = engine_book.has_order_room(self.machine) and self.echoes.has_room(route, message.get(tags.ACCOUNT))
+        if not room or not self._has_room(member, len(cl_ord_id)):
+            return orders.Fault(OrdRejReason.ORDER_EXCEEDS_LIMIT, CAPACITY)
+        return listing, lots, price
+
+    def _refuse_order(self, member: Member, message: Message, route: Any, fault: orders.Fault) -> None:
+        owner = None
+        if fault.reason == OrdRejReason.DUPLICATE_ORDER:
+            name = self.find(member, message.get(tags.CL_ORD_ID, b""))
+            row = self.machine.names[name]
+            order = int(row["order"])
+            if not row["request"] and int(self.machine.orders[order]["status"]) in OPEN:
+                owner = self.view(order)
+        self.core["exec_id"] += 1
+        body = order_rejected(message, fault, owner, int(self.core["exec_id"]), self.tape.stamp)
+        self.tape.say(member.slot, MsgType.EXECUTION_REPORT, route, body)
+
+    # ---- OrderCancelRequest(F) and OrderCancelReplaceRequest(G)
+
+    def order_cancel_request(self, member: Member, message: Message, poss_resend: bool) -> None:
+        """Cancel what is left of an order, or refuse."""
+        cl_ord_id = required(message, tags.CL_ORD_ID)
+        orig = required(message, tags.ORIG_CL_ORD_ID)
+        if self._seen(member, message, poss_resend):
+            return
+        slot, rejection = self._request_fault(member, message, cl_ord_id, orig)
+        route = orders.route_of(message)
+        if rejection is None and not self._room_for_request(member, cl_ord_id, route):
+            rejection = CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, CAPACITY)
+        if rejection is not None:
+            self._refuse_request(member, message, route, slot, rejection, b"1")
+            return
+        engine_book.cancel(self.machine, slot, self.echoes.row(route, None), _text(cl_ord_id), 0, len(cl_ord_id))
+
+    def order_cancel_replace_request(self, member: Member, message: Message, poss_resend: bool) -> None:
+        """Change quantity or price of an order, or refuse."""
+        cl_ord_id = required(message, tags.CL_ORD_ID)
+        orig = required(message, tags.ORIG_CL_ORD_ID)
+        if self._seen(member, message, poss_resend):
+            return
+        slot, rejection = self._request_fault(member, message, cl_ord_id, orig)
+        lots = price = 0
+        route = orders.route_of(message)
+        if rejection is None:
+            terms = self._terms(slot, message)
+            if isinstance(terms, CancelRejection):
+                rejection = terms
+            else:
+                lots, price = terms
+                room = engine_book.has_order_room(self.machine)
+                if not room or not self._room_for_request(member, cl_ord_id, route):
+                    rejection = CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, CAPACITY)
+        if rejection is not None:
+            self._refuse_request(member, message, route, slot, rejection, b"2")
+            return
+        more = engine_book.replace(
+            self.machine, slot, price, lots, self.echoes.row(route, None), _text(cl_ord_id), 0, len(cl_ord_id)
+        )
+        self._finish(more)
+
+    def _room_for_request(self, member: Member, cl_ord_id: bytes, route: Any) -> bool:
+        return self.echoes.has_room(route, None) and self._has_room(member, len(cl_ord_id))
+
+    def _request_fault(
+        self, member: Member, message: Message, cl_ord_id: bytes, orig: bytes
+    ) -> tuple[int, CancelRejection | None]:
+        """ORDER row a request is about (NIL when unknown) and what F and G have in common to refuse."""
+        slot = self._order_of_request(member, message, orig)
+        if slot == NIL:
+            return NIL, CancelRejection(CxlRejReason.UNKNOWN_ORDER, "Unknown order")
+        if int(self.machine.orders[slot]["status"]) not in OPEN:
+            return slot, CancelRejection(CxlRejReason.TOO_LATE_TO_CANCEL, "Too late to cancel")
+        fault = orders.text_fault(cl_ord_id, None, orders.route_of(message))
+        if fault is not None:
+            return slot, CancelRejection(CxlRejReason.OTHER, fault.text)
+        if self.find(member, cl_ord_id) != NIL:
+            return slot, CancelRejection(CxlRejReason.DUPLICATE_CL_ORD_ID, "Duplicate ClOrdID(11)")
+        return slot, None
+
+    def _order_of_request(self, member: Member, message: Message, orig: bytes) -> int:
+        name = self.find(member, orig)
+        if name == NIL:
+            return NIL
+        slot = int(self.machine.names[name]["order"])
+        row = self.machine.orders[slot]
+        book = self.machine.books[int(row["book"])]
+        symbol = book["symbol"][: book["symbol_length"]].tobytes()
+        same = symbol == message.get(tags.SYMBOL) and bytes([int(row["side"])]) == message.get(tags.SIDE)
+        return slot if same and int(row["name"]) == name else NIL
+
+    def _terms(self, slot: int, message: Message) -> tuple[int, int] | CancelRejection:
+        """New quantity in lots and price in ticks of a G, or why not."""
+        row = self.machine.orders[slot]
+        book = self.machine.books[int(row["book"])]
+        fault: str | None = None
+        if book["halted"]:
+            fault = "Instrument is halted"
+        elif message.get(tags.ORD_TYPE) != bytes([int(row["ord_type"])]):
+            fault = "OrdType(40) differs from the order's"
+        elif message.get(tags.TIME_IN_FORCE) not in (None, bytes([int(row["tif"])])):
+            fault = "TimeInForce(59) differs from the order's"
+        else:
+            asked = orders.tag_fault(message)
+            fault = None if asked is None else asked.text
+        if fault is not None:
+            return CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, fault)
+        listing = self.listings.by_symbol[message.get(tags.SYMBOL, b"")]
+        lots = orders.quantity(message, listing)
+        if isinstance(lots, orders.Fault):
+            return CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, lots.text)
+        price = orders.price(message, listing)
+        if isinstance(price, orders.Fault):
+            return CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, price.text)
+        return lots, price
+
+    def _refuse_request(
+        self, member: Member, message: Message, route: Any, slot: int, rejection: CancelRejection, to: bytes
+    ) -> None:
+        view = None if slot == NIL else self.view(slot)
+        body = cancel_rejected(message, rejection, view, to, self.tape.stamp)
+        self.tape.say(member.slot, MsgType.ORDER_CANCEL_REJECT, route, body)
+
+    # ---- OrderStatusRequest(H)
+
+    def order_status_request(self, member: Member, message: Message) -> None:
+        """Say the state of an order, by any id it ever had."""
+        cl_ord_id = required(message, tags.CL_ORD_ID)
+        name = self.find(member, cl_ord_id)
+        view = None if name == NIL else self.view(int(self.machine.names[name]["order"]))
+        order_id = message.get(tags.ORDER_ID)
+        if view is not None and order_id is not None and order_id != b"%d" % view.order_id:
+            view = None
+        if view is None:
+            fault = orders.Fault(OrdRejReason.UNKNOWN_ORDER, "Unknown order")
+            body = order_rejected(message, fault, None, None, self.tape.stamp)
+        else:
+            body = status_report(view, message.get(tags.ORD_STATUS_REQ_ID), self.tape.stamp)
+        self.tape.say(member.slot, MsgType.EXECUTION_REPORT, orders.route_of(message), body)
+
+    # ---- the day
+
+    def new_day(self, day: int) -> None:
+        """The trading day turned: Day orders of earlier dates expire, retired ids may be used again."""
+        table = self.machine.orders[: int(self.core["orders_fresh"])]
+        due = (table["level"] != NIL) & (table["tif"] == ord("0")) & (table["day"] < day) & (table["names"] > 0)
+        slots = np.nonzero(due)[0]
+        for slot in slots[np.argsort(table["order_id"][slots], kind="stable")]:
+            if not self.tape.has_room():
+                self.commit()
+                self.tape.begin(self.tape.now_ns)
+            engine_book.expire(self.machine, int(slot))
+        for session in range(len(self.machine.sessions)):
+            if self.machine.sessions[session]["retired"]:
+                engine_book.forget_all(self.machine, session)
+
+    def _finish(self, more: int) -> None:
+        """Let an order that is larger than a batch go on in the next ones."""
+        while more == engine_book.MORE:
+            self.commit()
+            self.tape.begin(self.tape.now_ns)
+            more = engine_book.resume(self.machine)
+
+
+def required(message: Message, tag: int) -> bytes:
+    """A field the answer cannot do without; validation may be off. Raises BusinessRejection, 380=5."""
+    value = message.get(tag)
+    if not value:
+        raise BusinessRejection(BusinessRejectReason.CONDITIONALLY_REQUIRED_FIELD_MISSING, MISSING)
+    return value
+
+
+def _text(value: bytes) -> Any:
+    return np.frombuffer(value, np.uint8)

@@ -1,0 +1,57 @@
+"""Texts that reports repeat: reversed routing and the account, rendered once and shared by all orders that have the same."""
+
+import numpy as np
+
+from fixsim.engine.machine import Machine
+from fixsim.layout import NIL
+
+Route = tuple[tuple[int, bytes], ...]
+
+
+class Echoes:
+    """ECHO rows by their text. A row nobody refers to is used again when no fresh one is left."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.rows: dict[tuple[bytes, bytes], int] = {}
+
+    def has_room(self, route: Route, account: bytes | None) -> bool:
+        """Could `row` give one?"""
+        key = _key(route, account)
+        if key == (b"", b"") or key in self.rows or self.machine.core[0]["echoes_fresh"] < len(self.machine.echoes):
+            return True
+        return bool((self.machine.echoes["refs"] == 0).any())
+
+    def row(self, route: Route, account: bytes | None) -> int:
+        """ECHO row with these texts, NIL when there is nothing to repeat; the caller made sure of room."""
+        key = _key(route, account)
+        if key == (b"", b""):
+            return NIL
+        known = self.rows.get(key)
+        if known is not None:
+            return known
+        row = self._take()
+        text = key[0] + key[1]
+        echo = self.machine.echoes[row]
+        echo["refs"], echo["length"], echo["split"] = 0, len(text), len(key[0])
+        echo["text"][: len(text)] = np.frombuffer(text, np.uint8)
+        self.rows[key] = row
+        return row
+
+    def _take(self) -> int:
+        core = self.machine.core[0]
+        fresh = int(core["echoes_fresh"])
+        if fresh < len(self.machine.echoes):
+            core["echoes_fresh"] = fresh + 1
+            return fresh
+        row = int(np.nonzero(self.machine.echoes["refs"] == 0)[0][0])
+        echo = self.machine.echoes[row]
+        text = echo["text"][: echo["length"]].tobytes()
+        del self.rows[text[: echo["split"]], text[echo["split"] :]]
+        return row
+
+
+def _key(route: Route, account: bytes | None) -> tuple[bytes, bytes]:
+    """The two texts as they are rendered."""
+    routing = b"".join([b"%d=%b\x01" % pair for pair in route])
+    return routing, b"" if not account else b"1=%b\x01" % account

@@ -1,0 +1,383 @@
+"""The exchange: one writer, driven by turns of a gateway or by the records of a journal.
+
+A gateway calls `receive`, `tick`, `command`; each becomes a journal record and is carried out. A replay hands the records to the same
+methods (`exchange.recovery`). Everything that is said lies in the batch until `commit` has sealed it; only then does the
+outbox know of it.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from fixsim import __version__
+from fixsim.config import Config, Counterparty
+from fixsim.engine.machine import Machine, Sizes, new_machine
+from fixsim.errors import BusinessRejection, GarbledMessage
+from fixsim.exchange import orders
+from fixsim.exchange.answers import business_reject
+from fixsim.exchange.deadlines import Deadlines
+from fixsim.exchange.desk import Desk
+from fixsim.exchange.listings import Listings
+from fixsim.exchange.market import Market
+from fixsim.exchange.members import Member, Members
+from fixsim.exchange.operator import carry_out
+from fixsim.exchange.tape import JournalWriter, Tape
+from fixsim.fix import tags
+from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
+from fixsim.fix.dictionary import Dictionary
+from fixsim.fix.enums import BusinessRejectReason, MsgType
+from fixsim.fix.message import Message
+from fixsim.journal.outbox import Outbox
+from fixsim.journal.record import HEADER
+from fixsim.layout import JOURNAL_VERSION, NIL, RESEND, Kind
+from fixsim.limits import RECORD_HEADER_BYTES
+from fixsim.session import (
+    ACCEPTED, Deliver, Disconnect, Event, FetchEarly, Resend, Say, SequenceReset, State,
+)  # fmt: skip
+from fixsim.units import NS_PER_DAY, utc_day
+
+#: Bytes of a garbled stretch that are kept.
+GARBLED_KEPT: Final = 256
+#: Values that are never kept in clear: Password, NewPassword, RawData.
+SECRET_TAGS: Final = (tags.PASSWORD, tags.NEW_PASSWORD, tags.RAW_DATA)
+SECRET_TYPES: Final = frozenset({MsgType.LOGON, MsgType.USER_REQUEST})
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What the gateway knows of a connection whose first frame is a Logon: who it says it is, and whether that is true."""
+
+    sender: str
+    target: str
+    peer: str
+    #: ACCEPTED, or why the credentials are refused.
+    verdict: str = ACCEPTED
+
+
+@dataclass(frozen=True)
+class Admission:
+    """May this Logon open a link? `refusal` is for the log: the peer gets no answer."""
+
+    counterparty: Counterparty | None
+    refusal: str = ""
+
+
+class Exchange:
+    """All state of the venue."""
+
+    def __init__(
+        self, config: Config, writer: JournalWriter, outbox: Outbox, fetch: Callable[[int], bytes], dictionary: Dictionary
+    ) -> None:
+        self.config = config
+        self.machine: Machine = new_machine(sizes(config))
+        self.core: Any = self.machine.core[0]
+        self.tape = Tape(self.machine, writer, config.venue.timestamp_digits)
+        self.outbox = outbox
+        self.fetch = fetch
+        self.listings = Listings(config, self.machine)
+        self.members = Members(config, self.machine, dictionary)
+        self.desk = Desk(self.machine, self.tape, self.listings, self.commit)
+        self.market = Market(self.machine, self.tape, self.listings)
+        self.deadlines = Deadlines()
+        self.links: dict[int, Member] = {}
+        self._closings: list[tuple[int, str]] = []
+        self._listeners: dict[int, Callable[[Sequence[memoryview]], int]] = {}
+        self._doors: dict[bytes, Callable[[Member, Message, bool], None]] = {
+            MsgType.NEW_ORDER_SINGLE: self.desk.new_order_single,
+            MsgType.ORDER_CANCEL_REQUEST: self.desk.order_cancel_request,
+            MsgType.ORDER_CANCEL_REPLACE_REQUEST: self.desk.order_cancel_replace_request,
+            MsgType.ORDER_STATUS_REQUEST: lambda member, message, _: self.desk.order_status_request(member, message),
+            MsgType.SECURITY_LIST_REQUEST: lambda member, message, _: self.market.security_list_request(member, message),
+            MsgType.MARKET_DATA_REQUEST: lambda member, message, _: self.market.market_data_request(member, message),
+        }
+
+    # ---- starts and links
+
+    def start(self, payload: bytes, now_ns: int) -> None:
+        """A process has started: whatever was connected is not any more."""
+        self.tape.begin(now_ns)
+        self.tape.record(Kind.START, payload)
+        if self.core["day"] == 0:
+            self.core["day"] = utc_day(now_ns)
+        for link in sorted(self.links):
+            self._unlink(link)
+        self._closings.clear()
+
+    def adopt(self, config: Config) -> None:
+        """Go on under a changed configuration; called right after the START record that carries it."""
+        self.config = config
+        self.tape.timestamp_digits = config.venue.timestamp_digits
+        self.listings.adopt(config)
+        self.members.adopt(config)
+
+    def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
+        """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""
+        if target != self.config.venue.comp_id.encode():
+            return Admission(None, "unknown TargetCompID(56)")
+        counterparty = self.members.counterparty_for(sender)
+        if counterparty is None:
+            return Admission(None, "unknown SenderCompID(49)")
+        house = self.config.house
+        if house is not None and sender == house.comp_id.encode() and address != IN_PROCESS:
+            return Admission(None, "the house connects from inside only")
+        if not counterparty.allows_address(address) and address != IN_PROCESS:
+            return Admission(None, "address is not allowed")
+        member = self.members.find(sender)
+        if member is not None and member.link != 0:
+            return Admission(None, "already connected")
+        if not self.members.has_room(sender):
+            return Admission(None, "no room for another session")
+        return Admission(counterparty)
+
+    def open_link(self, hello: Hello, now_ns: int) -> int:
+        """A connection whose Logon is about to be received; returns its link number. `admits` was asked."""
+        name = hello.sender.encode("latin-1")
+        counterparty = self.members.counterparty_for(name)
+        assert counterparty is not None, "admits was asked"
+        member = self.members.enter(name, counterparty)
+        self.tape.begin(now_ns)
+        self.core["link"] += 1
+        link = int(self.core["link"])
+        payload = json.dumps({"event": "connected", **asdict(hello)}).encode()
+        self.tape.record(Kind.LINK, payload, member.id, member.run, link=link)
+        member.row["link"] = link
+        self.links[link] = member
+        self.outbox.open(link, member.id)
+        member.session.connected(now_ns, hello.verdict)
+        self._drain(member)
+        return link
+
+    def lose_link(self, link: int, reason: str, now_ns: int) -> None:
+        """The transport of a link is gone."""
+        member = self.links.get(link)
+        if member is None:
+            return
+        self.tape.begin(now_ns)
+        payload = json.dumps({"event": "lost", "sender": member.name.decode("latin-1"), "reason": reason}).encode()
+        self.tape.record(Kind.LINK, payload, member.id, member.run, link=link)
+        self._unlink(link)
+
+    def _unlink(self, link: int) -> None:
+        member = self.links.pop(link)
+        member.session.receive_eof(self.tape.now_ns)
+        self._drain(member)
+        member.row["link"] = 0
+        self.outbox.close(link)
+        self._listeners.pop(link, None)
+
+    def listen(self, link: int, callback: Callable[[Sequence[memoryview]], int]) -> None:
+        """Hand what is said on an in-process link to `callback` after each commit; it returns the bytes it took."""
+        self._listeners[link] = callback
+
+    # ---- frames
+
+    def receive(self, link: int, buffer: bytearray, now_ns: int) -> int:
+        """Take the whole frames at the beginning of `buffer`; returns the bytes used up."""
+        member = self.links.get(link)
+        at, end = 0, len(buffer)
+        while at < end:
+            if member is None or member.session.state is State.DISCONNECTED:
+                return end
+            framing = find_frame(buffer, at, end, self.config.venue.max_message_size)
+            if framing.kind == PARTIAL:
+                break
+            if not self.tape.has_room():
+                self.commit()
+            self.tape.begin(now_ns)
+            stretch = bytes(buffer[framing.start : framing.end])
+            if framing.kind == FRAME:
+                self.take_frame(link, stretch)
+            else:
+                self.take_garbled(link, stretch)
+            at = framing.end
+        return at
+
+    def take_frame(self, link: int, frame: bytes) -> None:
+        """One frame of a link, at the time of the turn."""
+        member = self.links[link]
+        try:
+            message = decode(frame, check=False)
+        except GarbledMessage:
+            self.take_garbled(link, frame)
+            return
+        if message.msg_type in SECRET_TYPES and any(tag in message for tag in SECRET_TAGS):
+            frame = masked(frame, message)
+            message = decode(frame, check=False)
+        seq = message.get_int(tags.MSG_SEQ_NUM)
+        position = self.tape.record(
+            Kind.IN, frame, member.id, member.run, max(0, seq or 0), NIL, message.msg_type, link
+        )
+        member.session.receive(message, position, self.tape.now_ns)
+        self._drain(member)
+
+    def take_garbled(self, link: int, stretch: bytes) -> None:
+        """Bytes on a live session that are no message: kept in part, answered by nothing."""
+        self.repeat_garbled(link, len(stretch).to_bytes(8, "little") + stretch[:GARBLED_KEPT])
+
+    def repeat_garbled(self, link: int, payload: bytes) -> None:
+        """The GARBLED record itself: a length and the first bytes."""
+        member = self.links[link]
+        self.tape.record(Kind.GARBLED, payload, member.id, member.run, link=link)
+
+    # ---- time
+
+    def next_deadline_ns(self) -> int:
+        """When `tick` should be called next, ns."""
+        return min(self.deadlines.next_ns(), (int(self.core["day"]) + 1) * NS_PER_DAY)
+
+    def tick(self, now_ns: int) -> None:
+        """A deadline may be due. Nothing is recorded when none is."""
+        if now_ns < self.next_deadline_ns():
+            return
+        self.tape.begin(now_ns)
+        self.tape.record(Kind.TICK, b"")
+        day = utc_day(now_ns)
+        if day > self.core["day"]:
+            self.core["day"] = day
+            self.desk.new_day(day)
+        for member in self.deadlines.due(now_ns):
+            if not self.tape.has_room():
+                self.commit()
+                self.tape.begin(now_ns)
+            member.session.tick(now_ns)
+            self._drain(member)
+
+    # ---- what a session asks for
+
+    def _drain(self, member: Member) -> None:
+        """Carry out the events of a session, and those that follow from them."""
+        events = member.session.events()
+        while events:
+            for event in events:
+                self._carry_out(member, event)
+            events = member.session.events()
+        if member.link:
+            self.deadlines.note(member)
+
+    def _carry_out(self, member: Member, event: Event) -> None:
+        match event:
+            case Deliver():
+                self._deliver(member, event)
+            case Say():
+                self.tape.say(member.slot, event.msg_type, event.route, event.body)
+            case FetchEarly():
+                frame = self.tape.frame(event.token) if event.token >= self.tape.base else self.fetch(event.token)
+                member.session.receive(decode(frame, check=False), event.token, self.tape.now_ns)
+            case Resend():
+                payload = event.begin.to_bytes(8, "little") + event.end.to_bytes(8, "little")
+                assert len(payload) == RESEND.itemsize
+                self.tape.record(
+                    Kind.RESEND, payload, member.id, member.run, back=int(member.row["last_out"]), link=member.link
+                )
+            case SequenceReset(run_reset=True):
+                member.row["run"] += 1
+            case Disconnect():
+                self._closings.append((member.link, event.reason))
+            case _:
+                pass
+
+    def _deliver(self, member: Member, event: Deliver) -> None:
+        """An application message in sequence: to its door, or refused by BusinessMessageReject(j)."""
+        message = event.message
+        door = self._doors.get(message.msg_type)
+        try:
+            if door is None:
+                raise BusinessRejection(BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, "Unsupported Message Type")
+            door(member, message, event.poss_resend)
+        except BusinessRejection as refusal:
+            body = business_reject(message, refusal.reason, refusal.text)
+            self.tape.say(member.slot, MsgType.BUSINESS_MESSAGE_REJECT, orders.route_of(message), body)
+        member.session.sent(self.tape.now_ns)
+
+    # ---- operator
+
+    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int) -> dict[str, Any]:
+        """An operator's command: recorded, carried out, answered."""
+        self.tape.begin(now_ns)
+        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who}, sort_keys=True).encode()
+        self.tape.record(Kind.OPERATOR, payload)
+        return carry_out(self, verb, arguments)
+
+    def log_out(self, member: Member, text: str) -> None:
+        """Start a Logout of one session."""
+        member.session.logout(text.encode() or None, self.tape.now_ns)
+        self._drain(member)
+
+    def shut_down(self, text: str, now_ns: int) -> None:
+        """Logout to every session; the gateway goes on turning until they have answered."""
+        self.command("shutdown", {"text": text}, "exchange", now_ns)
+
+    # ---- out
+
+    def commit(self) -> None:
+        """Seal the batch; what it says may be sent now."""
+        if self.tape.used == 0:
+            return
+        said = self._said()
+        self.tape.commit()
+        for link, session, kind, position in said:
+            if kind == Kind.OUT:
+                self.outbox.say(link, session, position)
+            else:
+                self.outbox.resend(link, session, position)
+        self.outbox.release()
+        for link, callback in list(self._listeners.items()):
+            self.outbox.send(link, callback)
+
+    def _said(self) -> list[tuple[int, int, int, int]]:
+        """(link, session, kind, position) of what the batch says to links that are open."""
+        found = []
+        at, end, batch = 0, self.tape.used, self.tape.batch
+        while at < end:
+            header = HEADER.unpack_from(batch, at)
+            kind, link = header[1], header[15]
+            if (kind == Kind.OUT or kind == Kind.RESEND) and link in self.links:
+                found.append((link, header[6], kind, header[4]))
+            at += RECORD_HEADER_BYTES + ((header[3] + 7) & ~7)
+        return found
+
+    def take_closings(self) -> list[tuple[int, str]]:
+        """Links to close once what they are owed is out, with the reason; each is told once."""
+        closings, self._closings = self._closings, []
+        return closings
+
+
+#: Address of a connection that has none: the house.
+IN_PROCESS: Final = "in-process"
+
+
+def sizes(config: Config) -> Sizes:
+    """Rows of each table for the capacities of `config`."""
+    capacities = config.capacities
+    return Sizes(
+        orders=capacities.orders + capacities.clordid_memory,
+        names=capacities.orders + capacities.clordid_memory,
+        levels=capacities.price_levels,
+        nodes=2 * capacities.price_levels + 64,
+        books=capacities.instruments,
+        sessions=capacities.sessions,
+        echoes=min(65_536, capacities.orders),
+        # one session alone may not use up everybody's memory
+        name_memory=max(1, capacities.clordid_memory // 8),
+        avg_px_decimals=config.venue.avg_px_decimals,
+    )
+
+
+def start_payload(config: Config) -> bytes:
+    """Payload of a START record."""
+    return json.dumps(
+        {"version": __version__, "journal": JOURNAL_VERSION, "config": json.loads(config.normalised())}, sort_keys=True
+    ).encode()
+
+
+def masked(frame: bytes, message: Message) -> bytes:
+    """`frame` with the values of secret fields replaced by as many `*`."""
+    for tag in SECRET_TAGS:
+        for value in message.all(tag):
+            marker = b"\x01%d=" % tag
+            at = frame.find(marker + value + b"\x01")
+            if at >= 0:
+                begin = at + len(marker)
+                frame = frame[:begin] + b"*" * len(value) + frame[begin + len(value) :]
+    return frame

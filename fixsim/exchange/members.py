@@ -1,0 +1,168 @@
+"""Counterparties and their sessions: who is known, who is connected, and the SESSION row that outlives the process."""
+
+from typing import Any, Final
+
+import numpy as np
+
+from fixsim.config import Config, Counterparty
+from fixsim.engine.machine import Machine
+from fixsim.fix.dictionary import Dictionary
+from fixsim.fix.validate import validator
+from fixsim.layout import NEVER
+from fixsim.limits import COMP_ID_BYTES_MAX, FRAME_BYTES_MAX
+from fixsim.session import Session, SessionProfile, State
+
+
+class RowCounters:
+    """The sequence numbers of one session: its SESSION row owns them (`session.Counters`)."""
+
+    __slots__ = ("row",)
+
+    def __init__(self, row: np.void) -> None:
+        self.row: Any = row
+
+    @property
+    def next_in(self) -> int:
+        return int(self.row["next_in"])
+
+    @next_in.setter
+    def next_in(self, value: int) -> None:
+        self.row["next_in"] = value
+
+    @property
+    def next_out(self) -> int:
+        return int(self.row["next_out"])
+
+    @next_out.setter
+    def next_out(self, value: int) -> None:
+        self.row["next_out"] = value
+
+
+class Member:
+    """One counterparty's session: its configuration, its row, its conversation."""
+
+    def __init__(self, slot: int, name: bytes, counterparty: Counterparty, row: np.void, session: Session) -> None:
+        self.slot = slot
+        self.name = name
+        self.counterparty = counterparty
+        self.row: Any = row
+        self.session = session
+        #: Deadline under which the exchange has noted it, ns.
+        self.noted_ns = NEVER
+
+    @property
+    def id(self) -> int:
+        """Session id in the journal."""
+        return int(self.row["id"])
+
+    @property
+    def run(self) -> int:
+        """Sequence resets so far."""
+        return int(self.row["run"])
+
+    @property
+    def link(self) -> int:
+        """Connection number, 0 when offline."""
+        return int(self.row["link"])
+
+    @property
+    def is_connected(self) -> bool:
+        """Does a connection belong to it?"""
+        return self.link != 0 and self.session.state is not State.DISCONNECTED
+
+
+FREE: Final = 0
+
+
+class Members:
+    """All sessions, by the SenderCompID(49) of the counterparty."""
+
+    def __init__(self, config: Config, machine: Machine, dictionary: Dictionary) -> None:
+        self.config = config
+        self.machine = machine
+        self.dictionary = dictionary
+        self.by_name: dict[bytes, Member] = {}
+        self.by_slot: dict[int, Member] = {}
+
+    def find(self, name: bytes) -> Member | None:
+        """The session of this counterparty, if there is one already."""
+        return self.by_name.get(name)
+
+    def counterparty_for(self, name: bytes) -> Counterparty | None:
+        """The configuration entry by which `name` may log on."""
+        house = self.config.house
+        if house is not None and name == house.comp_id.encode():
+            return Counterparty(sender_comp_id=house.comp_id)
+        try:
+            return self.config.counterparty_for(name.decode("ascii"))
+        except UnicodeDecodeError:
+            return None
+
+    def has_room(self, name: bytes) -> bool:
+        """Is there a row for `name`: its own, a fresh one, or one whose owner is idle?"""
+        if len(name) > COMP_ID_BYTES_MAX:
+            return False
+        return name in self.by_name or len(self.by_slot) < len(self.machine.sessions) or self._idle() is not None
+
+    def enter(self, name: bytes, counterparty: Counterparty) -> Member:
+        """The session of `name`, created if it is new; the caller made sure of room."""
+        known = self.by_name.get(name)
+        if known is not None:
+            return known
+        if len(self.by_slot) < len(self.machine.sessions):
+            slot = len(self.by_slot)
+        else:
+            idle = self._idle()
+            assert idle is not None, "has_room was asked"
+            slot = idle.slot
+            del self.by_name[idle.name]
+        core = self.machine.core[0]
+        core["sessions_id"] += 1
+        row = self.machine.sessions[slot]
+        row["id"], row["run"], row["next_in"], row["next_out"], row["last_out"] = core["sessions_id"], 0, 1, 1, -1
+        member = Member(slot, name, counterparty, row, self._session(name, counterparty, row))
+        self.by_name[name] = self.by_slot[slot] = member
+        return member
+
+    def adopt(self, config: Config) -> None:
+        """Take a changed configuration for the sessions that are known; nobody is connected."""
+        self.config = config
+        for member in self.by_name.values():
+            counterparty = self.counterparty_for(member.name) or member.counterparty
+            member.counterparty = counterparty
+            member.session = self._session(member.name, counterparty, member.row)
+
+    def _idle(self) -> Member | None:
+        """The idle session of a pattern that has slept longest by id: offline, nothing open, nothing remembered."""
+        for member in sorted(self.by_slot.values(), key=lambda one: one.id):
+            row = member.row
+            if member.counterparty.is_pattern and row["link"] == 0 and row["open_orders"] == 0 and row["retired"] == 0:
+                return member
+        return None
+
+    def _session(self, name: bytes, counterparty: Counterparty, row: np.void) -> Session:
+        venue = self.config.venue
+        profile = SessionProfile(
+            sender_comp_id=venue.comp_id.encode(),
+            target_comp_id=name,
+            strictness=counterparty.strictness,
+            reset_on_logon=counterparty.reset_on_logon,
+            announce_reset=counterparty.announce_reset,
+            heartbeat_min_s=counterparty.heartbeat_min_s,
+            heartbeat_max_s=counterparty.heartbeat_max_s,
+            sending_time_tolerance_s=venue.sending_time_tolerance_s,
+            last_msg_seq_num_processed=counterparty.last_msg_seq_num_processed,
+            # announced where the venue chose a limit of its own
+            max_message_size=venue.max_message_size if venue.max_message_size < FRAME_BYTES_MAX else 0,
+            logon_timeout_s=venue.logon_timeout_s,
+            logout_timeout_s=venue.logout_timeout_s,
+            early_messages_max=counterparty.early_messages_max,
+            test_request_after=venue.test_request_after,
+            disconnect_after=venue.disconnect_after,
+        )
+        comp_ids = b"49=%s\x0156=%s\x01" % (venue.comp_id.encode(), name)
+        record: Any = row
+        record["comp_ids_length"] = len(comp_ids)
+        record["comp_ids"][: len(comp_ids)] = np.frombuffer(comp_ids, np.uint8)
+        record["tells_processed"] = counterparty.last_msg_seq_num_processed
+        return Session(profile, RowCounters(row), validator(self.dictionary, counterparty.strictness), "acceptor")

@@ -1,0 +1,168 @@
+"""From a journal to a living exchange: inbound records are carried out again, and every byte said is compared.
+
+The exchange does not know whether it lives or rehearses: it writes into its batch as always, and the writer it was given compares
+instead of writing. When the journal ends, the real writer takes over; what an interrupted order still owed is said then.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fixsim.config import Config
+from fixsim.errors import ReplayDivergence, VenueError
+from fixsim.exchange.exchange import Exchange, Hello, sizes, start_payload
+from fixsim.exchange.tape import JournalWriter
+from fixsim.fix.dictionary import Dictionary
+from fixsim.journal.outbox import Outbox
+from fixsim.journal.record import HEADER
+from fixsim.layout import INBOUND, Kind
+from fixsim.limits import RECORD_HEADER_BYTES
+
+#: (position of its first byte, its records without the seal) of each sealed batch, in order.
+Batches = Iterator[tuple[int, memoryview]]
+
+
+class Rehearsal:
+    """A journal writer that compares: what the exchange writes must be what the journal holds. Then the real one takes over."""
+
+    def __init__(self, batches: Batches, writer: JournalWriter) -> None:
+        self._batches = batches
+        self._writer = writer
+        self.batch = next(batches, None)
+        self.compared = 0
+
+    def begin_batch(self) -> int:
+        """Position of the recorded batch, or of a fresh one behind the journal's end."""
+        return self._writer.begin_batch() if self.batch is None else self.batch[0]
+
+    def append(self, buffer: memoryview, length: int, count: int, time_ns: int) -> int:
+        """Compare a batch with the recorded one. Raises ReplayDivergence at the first record that differs."""
+        if self.batch is None:
+            return self._writer.append(buffer, length, count, time_ns)
+        begin, recorded = self.batch
+        if buffer[:length] != recorded:
+            raise _divergence(begin, recorded, buffer[:length])
+        self.compared += count
+        self.batch = next(self._batches, None)
+        return begin + length
+
+
+def _divergence(begin: int, recorded: memoryview, replayed: memoryview) -> ReplayDivergence:
+    """The first record that differs."""
+    at = 0
+    while True:
+        expected, actual = _record_at(recorded, at), _record_at(replayed, at)
+        if expected != actual or not expected:
+            return ReplayDivergence(begin + at, expected, actual)
+        at += len(expected)
+
+
+def _record_at(batch: memoryview, at: int) -> bytes:
+    if at >= len(batch):
+        return b""
+    length = HEADER.unpack_from(batch, at)[3]
+    return bytes(batch[at : at + RECORD_HEADER_BYTES + ((length + 7) & ~7)])
+
+
+def inbound(batch: memoryview) -> Iterator[tuple[int, int, int, bytes]]:
+    """(kind, time_ns, link, payload) of the records of a batch that change state."""
+    at = 0
+    while at < len(batch):
+        header = HEADER.unpack_from(batch, at)
+        kind, length = header[1], header[3]
+        if kind in INBOUND:
+            begin = at + RECORD_HEADER_BYTES
+            yield kind, header[5], header[15], bytes(batch[begin : begin + length])
+        at += RECORD_HEADER_BYTES + ((length + 7) & ~7)
+
+
+def replay(exchange: Exchange, rehearsal: Rehearsal, progress: Callable[[int], None] | None = None) -> None:
+    """Carry out everything `rehearsal` has left; `progress` is told the position after each batch."""
+    while rehearsal.batch is not None:
+        batch = rehearsal.batch
+        for kind, time_ns, link, payload in inbound(batch[1]):
+            carry_out(exchange, kind, time_ns, link, payload)
+            if rehearsal.batch is not batch:
+                break  # an order larger than a batch went on in the next one
+        if rehearsal.batch is batch:
+            exchange.commit()
+        exchange.take_closings()
+        if progress is not None:
+            progress(batch[0])
+
+
+def carry_out(exchange: Exchange, kind: int, time_ns: int, link: int, payload: bytes) -> None:
+    """Do with a record what was done when it was written."""
+    exchange.tape.begin(time_ns)
+    match kind:
+        case Kind.IN:
+            exchange.take_frame(link, payload)
+        case Kind.GARBLED:
+            exchange.repeat_garbled(link, payload)
+        case Kind.TICK:
+            exchange.tick(time_ns)
+        case Kind.LINK:
+            _link(exchange, link, json.loads(payload), time_ns)
+        case Kind.OPERATOR:
+            said = json.loads(payload)
+            exchange.command(said["verb"], said["arguments"], said["who"], time_ns)
+        case Kind.START:
+            exchange.start(payload, time_ns)
+            exchange.adopt(started_with(payload))
+
+
+def _link(exchange: Exchange, link: int, said: dict[str, Any], time_ns: int) -> None:
+    if said["event"] == "connected":
+        exchange.open_link(Hello(said["sender"], said["target"], said["peer"], said["verdict"]), time_ns)
+    else:
+        exchange.lose_link(link, said["reason"], time_ns)
+
+
+def started_with(payload: bytes) -> Config:
+    """The configuration in a START record."""
+    return Config.from_normalised(json.dumps(json.loads(payload)["config"]))
+
+
+def open_exchange(
+    config: Config,
+    batches: Batches,
+    writer: JournalWriter,
+    outbox: Outbox,
+    fetch: Callable[[int], bytes],
+    dictionary: Dictionary,
+    now_ns: int,
+    progress: Callable[[int], None] | None = None,
+) -> Exchange:
+    """The exchange as the journal says it was, started under `config` at `now_ns`; its START record is sealed.
+
+    Raises ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` cannot go on where the journal stopped.
+    """
+    rehearsal = Rehearsal(batches, writer)
+    if rehearsal.batch is None:
+        exchange = Exchange(config, writer, outbox, fetch, dictionary)
+    else:
+        first = next(inbound(rehearsal.batch[1]))
+        before = started_with(first[3])
+        exchange = Exchange(before, rehearsal, outbox, fetch, dictionary)
+        replay(exchange, rehearsal, progress)
+        _check_change(exchange.config, config)
+        exchange.tape.writer = writer
+        now_ns = max(now_ns, exchange.tape.now_ns)
+    exchange.start(start_payload(config), now_ns)
+    exchange.adopt(config)
+    exchange.commit()
+    return exchange
+
+
+def _check_change(before: Config, after: Config) -> None:
+    """What a configuration may not change while a journal goes on. Raises VenueError."""
+    if sizes(before) != sizes(after):
+        raise VenueError("capacities and avg_px_decimals cannot change within a data directory; use another one")
+    if before.venue.comp_id != after.venue.comp_id:
+        raise VenueError("the venue's comp_id cannot change within a data directory; use another one")
+    for entry in before.instruments:
+        if entry.is_pattern:
+            continue
+        now = after.instrument_for(entry.symbol)
+        if now is None or (now.tick_size, now.lot_size) != (entry.tick_size, entry.lot_size):
+            raise VenueError(f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; use another data directory")
