@@ -60,8 +60,8 @@ ORDER_FLAWS = (
     "iceberg", "min_qty", "pegged", "held", "buy_minus", "long_id", "long_account", "long_route",
 )  # fmt: skip
 REQUEST_FLAWS = (
-    "unknown", "foreign", "duplicate", "poss_resend", "poss_resend_new", "wrong_side", "wrong_symbol", "long_id",
-    "off_tick", "off_lot", "no_qty", "no_price", "huge_price", "market", "other_tif", "iceberg",
+    "unknown", "foreign", "duplicate", "poss_resend", "poss_resend_new", "wrong_side", "wrong_symbol",
+    "long_id", "off_tick", "off_lot", "no_qty", "no_price", "huge_price", "market", "other_tif", "iceberg",
 )  # fmt: skip
 STATUS_FLAWS = ("unknown", "foreign", "order_id", "request_id")
 FLAWS = tuple(dict.fromkeys(ORDER_FLAWS + REQUEST_FLAWS + STATUS_FLAWS))
@@ -356,7 +356,9 @@ def seeded_flow(
                 market=random.random() < 0.06,
                 target=int(40 * random.random() ** 3),
                 routed=random.random() < 0.1,
-                flaw=random.choice(FLAWS) if random.random() < (0.3 if question else flawed) else "",
+                flaw=random.choice(STATUS_FLAWS if question else FLAWS)
+                if random.random() < (0.3 if question else flawed)
+                else "",
             )
         )
 
