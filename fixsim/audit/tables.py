@@ -122,7 +122,6 @@ cursor = Table(
     Column("seal_crc", BigInteger),
     Column("last_time_ns", BigInteger),  # venue time of the newest record shipped
     Column("messages", BigInteger, nullable=False),  # rows of `messages` shipped so far
-    Column("journal_end", BigInteger, nullable=False),  # end of what was sealed when this was written
     Column("written_at", DateTime(timezone=True)),
 )
 

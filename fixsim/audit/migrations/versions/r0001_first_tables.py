@@ -48,10 +48,10 @@ CREATE TABLE fixsim.sessions (
 CREATE TABLE fixsim.session_names (id bigint PRIMARY KEY, name text NOT NULL);
 CREATE TABLE fixsim.cursor (
     batch bigint NOT NULL, position bigint NOT NULL, part integer NOT NULL, seal_position bigint, seal_crc bigint,
-    last_time_ns bigint, messages bigint NOT NULL, journal_end bigint NOT NULL, written_at timestamptz
+    last_time_ns bigint, messages bigint NOT NULL, written_at timestamptz
 );
 CREATE UNIQUE INDEX cursor_is_one_row ON fixsim.cursor ((true));
-INSERT INTO fixsim.cursor VALUES (0, 0, 0, NULL, NULL, NULL, 0, 0, NULL)
+INSERT INTO fixsim.cursor VALUES (0, 0, 0, NULL, NULL, NULL, 0, NULL)
 """
 
 VIEWS: Final = """
