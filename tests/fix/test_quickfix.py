@@ -1,7 +1,7 @@
 """QuickFIX as second opinion: the same message gets the same verdict, reason and tag included.
 
-Left out is what QuickFIX does not look at: dates and codes (it takes any text), data fields (it drops a message
-that has one without its length), entries of groups.
+Left out is what QuickFIX does not look at: dates and codes (it takes any text), data fields (it drops a
+message that has one without its length), entries of groups.
 """
 
 from pathlib import Path
@@ -42,11 +42,8 @@ UNLIKE = {
     "DATA",
     "NUMINGROUP",
 }
-BODY_TAGS = [
-    tag
-    for tag, spec in fix44().fields.items()
-    if spec.type not in UNLIKE and tag not in fix44().header.order and tag not in LENGTH_OF_DATA.values()
-]
+EDGES = {*fix44().header.order, *fix44().trailer.order, *LENGTH_OF_DATA.values()}
+BODY_TAGS = [tag for tag, spec in fix44().fields.items() if spec.type not in UNLIKE and tag not in EDGES]
 TIME = b"20240131-12:00:00.123"
 HEAD = [(34, b"2"), (49, b"TW"), (52, TIME), (56, b"ISLD")]
 TYPICAL = {"INT": b"5", "UTCTIMESTAMP": TIME, "CHAR": b"x", "BOOLEAN": b"Y", "UTCTIMEONLY": b"10:00:00"}
