@@ -193,10 +193,13 @@ SESSION: Final = np.dtype(
         ("newest", "<i4"),
         ("retired", "<i4"),  # ids in that queue
         ("open_orders", "<i4"),
+        ("echo", "<i4"),  # ECHO row of the account it used last, NIL for none
         ("tells_processed", "u1"),  # adds LastMsgSeqNumProcessed(369)
+        ("fast", "u1"),  # 1 while the conversation is in step and anything may be entered: frames may take the fast door
+        ("venue_length", "u1"),  # bytes of our own CompID
         ("comp_ids_length", "u1"),
         ("comp_ids", "u1", (COMP_IDS_BYTES,)),  # 49=..|56=..| as it is written
-        ("spare", "u1", (10,)),
+        ("spare", "u1", (4,)),
     ]
 )
 

@@ -8,6 +8,9 @@ import numpy.typing as npt
 from fixsim.layout import BOOK, CORE, ECHO, LADDER_FAN, LEVEL, NAME, NIL, ORDER, SESSION, SIDE, TAPE
 from fixsim.limits import BATCH_BYTES
 
+#: Fields the scan knows.
+SPOTS = 16
+
 Table = npt.NDArray[np.void]
 
 
@@ -22,17 +25,20 @@ class Machine(NamedTuple):
     node_child: npt.NDArray[np.int32]  # LADDER_FAN children per node: a node, or at the bottom a LEVEL row
     sides: Table  # SIDE[2 x books]
     books: Table  # BOOK[n]
+    book_index: npt.NDArray[np.int32]  # open addressing over Symbol(55), a power of two
     sessions: Table  # SESSION[n]
     echoes: Table  # ECHO[n]
     core: Table  # CORE[1]
     tape: Table  # TAPE[1]
     batch: npt.NDArray[np.uint8]  # the batch being written
     words: npt.NDArray[np.int64]  # the same memory, by eight bytes
+    spots: npt.NDArray[np.int64]  # scratch of a scan: where each value of a frame begins and ends
 
 
 #: Tables that are state; the others are the batch being written.
 STATE_TABLES = (
-    "orders", "names", "name_index", "levels", "node_bits", "node_child", "sides", "books", "sessions", "echoes", "core",
+    "orders", "names", "name_index", "levels", "node_bits", "node_child", "sides", "books", "book_index",
+    "sessions", "echoes", "core",
 )  # fmt: skip
 
 
@@ -66,12 +72,14 @@ def new_machine(sizes: Sizes) -> Machine:
         node_child=np.zeros(sizes.nodes * LADDER_FAN, np.int32),
         sides=np.zeros(2 * sizes.books, SIDE),
         books=np.zeros(sizes.books, BOOK),
+        book_index=np.zeros(_power_of_two(2 * sizes.books), np.int32),
         sessions=np.zeros(sizes.sessions, SESSION),
         echoes=np.zeros(sizes.echoes, ECHO),
         core=np.zeros(1, CORE),
         tape=np.zeros(1, TAPE),
         batch=words.view(np.uint8),
         words=words,
+        spots=np.zeros(2 * SPOTS, np.int64),
     )
     core = machine.core[0]
     for field in ("orders_free", "names_free", "levels_free", "nodes_free", "taker"):
@@ -79,4 +87,5 @@ def new_machine(sizes: Sizes) -> Machine:
     core["name_memory"], core["avg_px_decimals"] = sizes.name_memory, sizes.avg_px_decimals
     machine.sides["root"], machine.sides["best"] = NIL, NIL
     machine.sessions["last_out"], machine.sessions["oldest"], machine.sessions["newest"] = NIL, NIL, NIL
+    machine.sessions["echo"] = NIL
     return machine

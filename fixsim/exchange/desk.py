@@ -83,13 +83,15 @@ class Desk:
             return
         listing, lots, price = fault
         self.listings.create(listing)
-        account = message.get(tags.ACCOUNT)
+        echo = self.echoes.row(route, message.get(tags.ACCOUNT))
+        if not route:
+            member.row["echo"] = echo
         more = engine_book.enter(
             self.machine, member.slot, listing.book, message.get(tags.SIDE, b"")[0], message.get(tags.ORD_TYPE, b"")[0],
-            message.get(tags.TIME_IN_FORCE, TimeInForce.DAY)[0], price, lots, self.echoes.row(route, account),
+            message.get(tags.TIME_IN_FORCE, TimeInForce.DAY)[0], price, lots, echo,
             _text(cl_ord_id), 0, len(cl_ord_id),
         )  # fmt: skip
-        self._finish(more)
+        self.finish(more)
 
     def _order_fault(self, member: Member, message: Message, cl_ord_id: bytes, route: Any) -> Any:
         """The first fault of a new order, or (listing, lots, price)."""
@@ -176,7 +178,7 @@ class Desk:
         more = engine_book.replace(
             self.machine, slot, price, lots, self.echoes.row(route, None), _text(cl_ord_id), 0, len(cl_ord_id)
         )
-        self._finish(more)
+        self.finish(more)
 
     def _room_for_request(self, member: Member, cl_ord_id: bytes, route: Any) -> bool:
         return self.echoes.has_room(route, None) and self._has_room(member, len(cl_ord_id))
@@ -273,7 +275,7 @@ class Desk:
             if self.machine.sessions[session]["retired"]:
                 engine_book.forget_all(self.machine, session)
 
-    def _finish(self, more: int) -> None:
+    def finish(self, more: int) -> None:
         """Let an order that is larger than a batch go on in the next ones."""
         while more == engine_book.MORE:
             self.commit()
@@ -290,4 +292,5 @@ def required(message: Message, tag: int) -> bytes:
 
 
 def _text(value: bytes) -> Any:
-    return np.frombuffer(value, np.uint8)
+    """A text as the kernels take it: an array of the one kind they are compiled for."""
+    return np.frombuffer(bytearray(value), np.uint8)

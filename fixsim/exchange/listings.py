@@ -6,6 +6,7 @@ import numpy as np
 
 from fixsim.config import Config, Instrument
 from fixsim.engine.machine import Machine
+from fixsim.engine.symbols import index_book
 from fixsim.units import parse_decimal
 
 #: Products of a price and the scale of AvgPx(6) stay below this.
@@ -108,4 +109,5 @@ class Listings:
             book[field] = getattr(listing, field)
         book["symbol_length"] = len(listing.symbol)
         book["symbol"][: len(listing.symbol)] = np.frombuffer(listing.symbol, np.uint8)
+        index_book(self.machine, listing.book)
         self.by_symbol[listing.symbol] = listing

@@ -4,13 +4,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from fixsim.config import Config, Counterparty
+from fixsim.config import Config, Counterparty, Permissions
 from fixsim.engine.machine import Machine
 from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.validate import validator
-from fixsim.layout import NEVER
+from fixsim.layout import NEVER, NIL
 from fixsim.limits import COMP_ID_BYTES_MAX, FRAME_BYTES_MAX
 from fixsim.session import Session, SessionProfile, State
+
+
+#: Permissions that refuse nothing.
+EVERYTHING: Final = Permissions()
 
 
 class RowCounters:
@@ -51,6 +55,11 @@ class Member:
         self.noted_ns = NEVER
 
     @property
+    def plain(self) -> bool:
+        """May it enter anything that is offered? Then its frames need no closer look."""
+        return self.counterparty.permissions == EVERYTHING
+
+    @property
     def id(self) -> int:
         """Session id in the journal."""
         return int(self.row["id"])
@@ -69,9 +78,6 @@ class Member:
     def is_connected(self) -> bool:
         """Does a connection belong to it?"""
         return self.link != 0 and self.session.state is not State.DISCONNECTED
-
-
-FREE: Final = 0
 
 
 class Members:
@@ -119,7 +125,8 @@ class Members:
         core = self.machine.core[0]
         core["sessions_id"] += 1
         row = self.machine.sessions[slot]
-        row["id"], row["run"], row["next_in"], row["next_out"], row["last_out"] = core["sessions_id"], 0, 1, 1, -1
+        row["id"], row["run"], row["next_in"], row["next_out"], row["last_out"] = core["sessions_id"], 0, 1, 1, NIL
+        row["echo"], row["fast"] = NIL, 0
         member = Member(slot, name, counterparty, row, self._session(name, counterparty, row))
         self.by_name[name] = self.by_slot[slot] = member
         return member
@@ -164,5 +171,6 @@ class Members:
         record: Any = row
         record["comp_ids_length"] = len(comp_ids)
         record["comp_ids"][: len(comp_ids)] = np.frombuffer(comp_ids, np.uint8)
+        record["venue_length"] = len(venue.comp_id)
         record["tells_processed"] = counterparty.last_msg_seq_num_processed
         return Session(profile, RowCounters(row), validator(self.dictionary, counterparty.strictness), "acceptor")

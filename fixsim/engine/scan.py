@@ -1,0 +1,181 @@
+"""Frames in a buffer, as far as the fast door understands them: structure, checksum, and where each value lies.
+
+Whatever is not plainly in order is left to the slow door, which knows every rule; here a frame is either understood in full or
+not at all. Numbers and times are read only in their simplest form.
+"""
+
+import numpy as np
+
+from fixsim.engine.ascii import byte_sum
+from fixsim.engine.jit import kernel
+from fixsim.engine.machine import SPOTS
+from fixsim.layout import NIL
+
+SOH = 1
+EQUALS = 61
+ZERO, NINE, POINT = 48, 57, 46
+
+PREFIX = np.frombuffer(b"8=FIX.4.4\x019=", np.uint8)
+#: Shortest stretch worth a look.
+FRAME_BYTES_MIN = 60
+
+#: Slots of `spots`, in which values are remembered by field.
+(
+    SENDER_COMP_ID, TARGET_COMP_ID, MSG_SEQ_NUM, SENDING_TIME, CL_ORD_ID, ORIG_CL_ORD_ID, ACCOUNT, SYMBOL, SIDE,
+    TRANSACT_TIME, ORDER_QTY, ORD_TYPE, PRICE, TIME_IN_FORCE, HANDL_INST,
+) = range(15)  # fmt: skip
+LAST_HEADER_SLOT = SENDING_TIME
+
+#: Slot of each tag, NIL for a tag the fast door does not know.
+SLOT_OF_TAG = np.full(64, NIL, np.int64)
+for _slot, _tag in enumerate((49, 56, 34, 52, 11, 41, 1, 55, 54, 60, 38, 40, 44, 59, 21)):
+    SLOT_OF_TAG[_tag] = _slot
+
+assert HANDL_INST < SPOTS
+
+
+@kernel
+def frame_end(buffer, begin, end, max_length):
+    """(first byte of the body, its end, end of the frame) of the frame at `begin`; zeros if it is not plainly whole and in order."""
+    if end - begin < FRAME_BYTES_MIN:
+        return 0, 0, 0
+    for i in range(PREFIX.size):
+        if buffer[begin + i] != PREFIX[i]:
+            return 0, 0, 0
+    at = begin + PREFIX.size
+    length = 0
+    digits = 0
+    while digits < 6 and buffer[at] >= ZERO and buffer[at] <= NINE:
+        length = length * 10 + np.int64(buffer[at]) - ZERO
+        at += 1
+        digits += 1
+    if digits == 0 or buffer[at] != SOH or buffer[begin + PREFIX.size] == ZERO:
+        return 0, 0, 0
+    body = at + 1
+    stop = body + length
+    if stop + 7 > end or stop + 7 - begin > max_length:
+        return 0, 0, 0
+    if buffer[stop] != 49 or buffer[stop + 1] != ZERO or buffer[stop + 2] != EQUALS or buffer[stop + 6] != SOH:
+        return 0, 0, 0
+    told = 0
+    for i in range(stop + 3, stop + 6):
+        if buffer[i] < ZERO or buffer[i] > NINE:
+            return 0, 0, 0
+        told = told * 10 + np.int64(buffer[i]) - ZERO
+    if byte_sum(buffer, begin, stop) & 255 != told or buffer[stop - 1] != SOH:
+        return 0, 0, 0
+    return body, stop, stop + 7
+
+
+@kernel
+def scan_fields(m, buffer, begin, end):
+    """Remember where the values of the fields from `begin` to `end` lie; return the bits of the slots seen, 0 if anything is odd.
+
+    Odd is: a tag that is not known, comes twice, or is a header's behind a body's; an empty value; a byte that is not printable.
+    """
+    spots = m.spots
+    seen = 0
+    at = begin
+    in_body = False
+    while at < end:
+        tag = 0
+        first = at
+        while buffer[at] >= ZERO and buffer[at] <= NINE and at - first < 3:
+            tag = tag * 10 + np.int64(buffer[at]) - ZERO
+            at += 1
+        if at == first or buffer[first] == ZERO or buffer[at] != EQUALS or tag >= SLOT_OF_TAG.size:
+            return 0
+        slot = SLOT_OF_TAG[tag]
+        if slot == NIL or (seen >> slot) & 1 == 1:
+            return 0
+        if slot > LAST_HEADER_SLOT:
+            in_body = True
+        elif in_body:
+            return 0
+        at += 1
+        value = at
+        while buffer[at] != SOH:
+            if buffer[at] <= 32 or buffer[at] >= 127:
+                return 0
+            at += 1
+        if at == value or at >= end:
+            return 0
+        spots[2 * slot], spots[2 * slot + 1] = value, at
+        seen |= 1 << slot
+        at += 1
+    return seen
+
+
+@kernel
+def read_uint(buffer, begin, end):
+    """A number of one to fifteen digits without leading zero, -1 for anything else."""
+    if end - begin > 15 or end == begin or buffer[begin] == ZERO:
+        return np.int64(-1)
+    value = np.int64(0)
+    for i in range(begin, end):
+        if buffer[i] < ZERO or buffer[i] > NINE:
+            return np.int64(-1)
+        value = value * 10 + np.int64(buffer[i]) - ZERO
+    return value
+
+
+@kernel
+def read_decimal(buffer, begin, end, decimals):
+    """A positive number with at most `decimals` decimals as a count of 10**-decimals, -1 for anything else or longer than 15 bytes."""
+    if end - begin > 15 or end == begin:
+        return np.int64(-1)
+    value = np.int64(0)
+    behind = -1
+    digits = 0
+    for i in range(begin, end):
+        if buffer[i] == POINT:
+            if behind >= 0:
+                return np.int64(-1)
+            behind = 0
+        elif buffer[i] < ZERO or buffer[i] > NINE:
+            return np.int64(-1)
+        else:
+            value = value * 10 + np.int64(buffer[i]) - ZERO
+            digits += 1
+            if behind >= 0:
+                behind += 1
+    behind = max(0, behind)
+    if digits == 0 or behind > decimals or digits + decimals - behind > 17:
+        return np.int64(-1)
+    for _ in range(decimals - behind):
+        value *= 10
+    return value if value > 0 else np.int64(-1)
+
+
+@kernel
+def two_digits(buffer, at):
+    """A number of two digits, 100 for anything else."""
+    if buffer[at] < ZERO or buffer[at] > NINE or buffer[at + 1] < ZERO or buffer[at + 1] > NINE:
+        return 100
+    return (np.int64(buffer[at]) - ZERO) * 10 + np.int64(buffer[at + 1]) - ZERO
+
+
+@kernel
+def time_of_today(m, buffer, begin, end):
+    """A UTCTimestamp of the date of the turn, as ns since midnight; -1 for another date or anything odd."""
+    length = end - begin
+    if length != 17 and length != 21 and length != 24 and length != 27:
+        return np.int64(-1)
+    stamp = m.tape[0]["stamp"]
+    for i in range(9):
+        if buffer[begin + i] != stamp[i]:
+            return np.int64(-1)
+    hour, minute, second = two_digits(buffer, begin + 9), two_digits(buffer, begin + 12), two_digits(buffer, begin + 15)
+    if hour > 23 or minute > 59 or second > 59 or buffer[begin + 11] != 58 or buffer[begin + 14] != 58:
+        return np.int64(-1)
+    fraction = np.int64(0)
+    if length > 17:
+        if buffer[begin + 17] != POINT:
+            return np.int64(-1)
+        for i in range(begin + 18, end):
+            if buffer[i] < ZERO or buffer[i] > NINE:
+                return np.int64(-1)
+            fraction = fraction * 10 + np.int64(buffer[i]) - ZERO
+        for _ in range(27 - length):
+            fraction *= 10
+    return ((hour * 60 + minute) * 60 + second) * np.int64(1_000_000_000) + fraction
