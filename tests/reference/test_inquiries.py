@@ -89,7 +89,8 @@ def test_snapshot_by_order(venue: Venue) -> None:
 def test_depth_limits_the_levels_and_types_come_as_asked(venue: Venue) -> None:
     asked = "35=V|115=C|262=M|263=0|264=001|267=3|269=1|269=0|269=1|146=1|55=AAPL"
     assert only(with_orders(venue), asked) == (
-        "A 35=W|128=C|262=M|55=AAPL|268=2|269=1|270=10.05|271=7|346=1|290=1|269=0|270=10.00|271=30|346=2|290=1"
+        "A 35=W|128=C|262=M|55=AAPL|268=2|"
+        "269=1|270=10.05|271=7|346=1|290=1|269=0|270=10.00|271=30|346=2|290=1"
     )
 
 

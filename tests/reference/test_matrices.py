@@ -1,4 +1,4 @@
-"""The order state change matrices of FIX 4.4 volume 4, Appendix D, as far as an exchange that decides at once has them.
+"""The order state change matrices of FIX 4.4 volume 4, Appendix D, for an exchange that decides at once.
 
 Pending reports are never sent, so the rows about them fall away; J (corrections), K (halt instructions) and L
 (stopped, cash quantities) are not offered, nor is what starts at the desk (E).
