@@ -1,0 +1,56 @@
+"""`fixsim serve`: run the exchange."""
+
+import contextlib
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fixsim.cli.output import say
+from fixsim.errors import UsageError
+
+
+class Level(StrEnum):
+    """What is logged, and everything more important."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="Configuration file; a default is built in.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="FIX port; 0 picks a free one.")] = 9878,
+    data_dir: Annotated[Path, typer.Option(help="Where journal and database live.")] = Path("fixsim-data"),
+    database_url: Annotated[
+        str | None, typer.Option(help="postgresql://..., embedded, or none.", metavar="URL|embedded|none")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Use a temporary data directory.")] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS.")
+    ] = False,
+    log_level: Annotated[Level, typer.Option(help="What is logged on stderr.")] = Level.INFO,
+    json_log: Annotated[bool, typer.Option("--json-log", help="Log lines are JSON.")] = False,
+) -> None:
+    """Run the exchange until SIGTERM or SIGINT; the line that begins with "fixsim ready" says that it takes connections."""
+    from fixsim.config import default_config, load
+    from fixsim.gateway.log import LOGGER, set_up_logging
+    from fixsim.gateway.venue import Plan, fresh_directory
+    from fixsim.gateway.venue import serve as run
+
+    set_up_logging(log_level.value, json_log)
+    loaded = load(config) if config is not None else default_config()
+    url = database_url or loaded.database.url
+    if url not in ("embedded", "none") and not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError(f"--database-url {url}: expected postgresql://..., embedded or none")
+    with fresh_directory() if fresh else contextlib.nullcontext(data_dir) as directory:
+        progress = LOGGER.info if json_log or not sys.stderr.isatty() else say
+        run(Plan(loaded, directory.absolute(), host, port, url, insecure), _announce, progress)
+
+
+def _announce(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,221 @@
+"""The loop: one thread, one turn after the other, until somebody says stop.
+
+A turn: wait, read the clock once, take from every connection what came, let what is due act, commit, send. Links come before
+strangers: a session that ended is free again before the Logon that wants it is looked at.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import types
+from pathlib import Path
+from typing import Final
+
+from fixsim.exchange.exchange import Exchange
+from fixsim.gateway.acceptor import Acceptor
+from fixsim.gateway.clock import Clock
+from fixsim.gateway.control import Control
+from fixsim.gateway.credentials import Verifier
+from fixsim.gateway.greeting import Lobby
+from fixsim.gateway.house import House
+from fixsim.gateway.log import LOGGER
+from fixsim.gateway.poller import Poller
+from fixsim.gateway.street import Connection, Street
+from fixsim.gateway.supervisor import Supervisor
+from fixsim.layout import NEVER
+from fixsim.limits import TURN_BYTES_MAX
+
+#: Longest wait of one turn: a clock that jumps, or a lost wake-up, costs no more than this.
+WAIT_NS_MAX: Final = 500_000_000
+#: How long, beyond the logout timeout, the last bytes of a stopping venue may take.
+LAST_BYTES_NS: Final = 2_000_000_000
+
+
+class Waker:
+    """A pair of sockets that wakes the loop from a signal handler or another thread."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._heard, self._said = socket.socketpair()
+        self._heard.setblocking(False)
+        self._said.setblocking(False)
+        self._poller = poller
+        poller.add(self._heard.fileno(), self)
+
+    @property
+    def fd(self) -> int:
+        """Where `signal.set_wakeup_fd` may write."""
+        return self._said.fileno()
+
+    def wake(self) -> None:
+        """The next wait ends at once. Safe from any thread."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._said.send(b"w")
+
+    def ready(self, mask: int, now_ns: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._heard.recv(4096):
+                pass
+
+    def close(self) -> None:
+        self._poller.remove(self._heard.fileno())
+        self._heard.close()
+        self._said.close()
+
+
+class Server:
+    """Everything that stands between the exchange and the world."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        clock: Clock,
+        listener: socket.socket,
+        context: ssl.SSLContext | None,
+        data_dir: Path,
+        reader: Supervisor | None = None,
+    ) -> None:
+        config = exchange.config
+        self._exchange, self._clock, self._reader = exchange, clock, reader
+        self._venue = config.venue
+        self._poller = Poller()
+        self._waker = Waker(self._poller)
+        self._verifier = Verifier(self._waker.wake)
+        scratch = memoryview(bytearray(TURN_BYTES_MAX))
+        self._street = Street(exchange, self._poller, config.venue.stalled_reader_timeout_s, scratch)
+        self._lobby = Lobby(config, exchange, self._poller, self._verifier, self._street.take_over, scratch)
+        self._acceptor = Acceptor(listener, context, self._lobby, self._poller)
+        self._control = Control(data_dir, exchange, self._poller)
+        self._house = House(config.house, exchange, data_dir) if config.house is not None else None
+        self._stop_reason = ""
+
+    def open(self) -> None:
+        """Take connections and commands from the next turn on."""
+        if self._house is not None:
+            self._house.open(self._clock.now_ns())
+        self._commit(self._clock.now_ns())
+        self._control.open()
+        self._acceptor.open()
+
+    def run(self) -> None:
+        """Turn until `stop` is called, then log everybody out and settle what is owed."""
+        try:
+            while not self._stop_reason:
+                self._turn()
+            self._wind_down()
+        finally:
+            self._close()
+
+    def stop(self, reason: str) -> None:
+        """End `run`, soon. Safe from a signal handler or another thread."""
+        self._stop_reason = self._stop_reason or reason
+        self._waker.wake()
+
+    def stop_on_signals(self) -> None:
+        """SIGTERM and SIGINT end `run`; called from the main thread."""
+
+        def stop(number: int, _frame: types.FrameType | None) -> None:
+            self.stop(signal.Signals(number).name)
+
+        signal.set_wakeup_fd(self._waker.fd, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    def _turn(self) -> None:
+        """One turn of the loop."""
+        ready = self._poller.wait(self._timeout_s())
+        now_ns = self._clock.now_ns()
+        owner_of = self._poller.owner
+        others = []
+        for fd, mask in ready:
+            owner = owner_of(fd)
+            if type(owner) is Connection:
+                owner.ready(mask, now_ns)
+            elif owner is not None:
+                others.append((fd, mask))
+        self._street.catch_up(now_ns)
+        for fd, mask in others:
+            owner = owner_of(fd)
+            if owner is not None:
+                owner.ready(mask, now_ns)
+        self._lobby.decide(now_ns)
+        if now_ns >= self._exchange.next_deadline_ns():
+            self._exchange.tick(now_ns)
+        self._look_at_the_time(now_ns)
+        self._commit(now_ns)
+
+    def _look_at_the_time(self, now_ns: int) -> None:
+        """What the gateway itself has to do at certain times."""
+        if now_ns >= self._lobby.next_deadline_ns():
+            self._lobby.expire(now_ns)
+        if now_ns >= self._street.next_deadline_ns():
+            self._street.expire(now_ns)
+        self._acceptor.resume(now_ns)
+        if self._reader is not None and now_ns >= self._reader.next_check_ns:
+            self._reader.check(now_ns)
+
+    def _commit(self, now_ns: int) -> None:
+        """Write the batch; send what it says; close what it ends."""
+        self._exchange.commit()
+        if self._house is not None and self._house.act(now_ns):
+            self._exchange.commit()
+        for link, reason in self._exchange.take_closings():
+            if self._house is not None and link == self._house.link:
+                self._house.lose(now_ns, reason)
+            else:
+                self._street.end(link, reason)
+        self._street.flush(now_ns)
+        self._control.flush()
+        self._exchange.commit()  # links that were lost or closed while sending
+
+    def _timeout_s(self) -> float:
+        """How long the next turn may wait."""
+        if self._street.has_backlog:
+            return 0.0
+        due_ns = min(
+            self._exchange.next_deadline_ns(),
+            self._lobby.next_deadline_ns(),
+            self._street.next_deadline_ns(),
+            self._reader.next_check_ns if self._reader is not None else NEVER,
+            self._house.next_deadline_ns() if self._house is not None else NEVER,
+        )
+        return max(0, min(due_ns - self._clock.now_ns(), WAIT_NS_MAX)) / 1e9
+
+    def _wind_down(self) -> None:
+        """Logout to every session; wait for the answers, and for what is owed to be taken."""
+        LOGGER.info("stopping: %s", self._stop_reason)
+        now_ns = self._clock.now_ns()
+        self._acceptor.close()
+        self._lobby.close()
+        self._exchange.shut_down("The exchange is closing", now_ns)
+        self._commit(now_ns)
+        deadline_ns = now_ns + int(self._venue.logout_timeout_s * 1e9) + LAST_BYTES_NS
+        while self._clock.now_ns() < deadline_ns and not (len(self._street) == 0 and self._street.is_idle):
+            self._turn()
+        now_ns = self._clock.now_ns()
+        self._street.close("the exchange is closing", now_ns)
+        if self._house is not None and self._house.link:
+            self._house.lose(now_ns, "the exchange is closing")
+        self._exchange.commit()
+
+    def _close(self) -> None:
+        """Let go of everything that is the operating system's."""
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            with contextlib.suppress(ValueError):  # not the main thread: no handler was set there either
+                signal.set_wakeup_fd(-1)
+        self._verifier.close()
+        self._control.close()
+        self._waker.close()
+        self._poller.close()
+
+
+def raise_descriptor_limit() -> None:
+    """Let the process have as many connections as the system allows it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 65_536)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    LOGGER.debug("at most %d descriptors for pid %d", wanted, os.getpid())

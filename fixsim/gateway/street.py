@@ -1,0 +1,247 @@
+"""Connections that logged on: their bytes to the exchange, and what they are owed from the journal to them.
+
+The journal is the send buffer: a slow reader is a cursor into it, and costs no memory here. Bytes go out only after
+the commit of the turn, one gathered write per connection; write readiness is asked for only while bytes are owed.
+"""
+
+from typing import Final
+
+from fixsim.exchange.exchange import Exchange
+from fixsim.gateway.log import LOGGER
+from fixsim.gateway.poller import READ, WRITE, Poller
+from fixsim.gateway.transport import GONE, NOTHING, Plain
+from fixsim.layout import NEVER
+
+#: Bytes one connection may be sent in one turn, so that a long resend starves nobody.
+SENT_PER_TURN_MAX: Final = 1 << 20
+#: How long a connection we ended may take to end its side, so that our last bytes are not torn by a reset.
+LINGER_NS: Final = 1_000_000_000
+#: How often slow readers are looked at.
+STALL_CHECK_NS: Final = 100_000_000
+
+
+class Connection:
+    """One link of the exchange and its transport."""
+
+    __slots__ = ("_street", "allowance", "buffer", "ending", "link", "mask", "progress_ns", "transport")
+
+    def __init__(self, street: "Street", transport: Plain, link: int, buffer: bytearray) -> None:
+        self._street = street
+        self.transport = transport
+        self.link = link
+        self.buffer = buffer
+        self.mask = READ
+        #: When the transport last took something while bytes were owed; 0 while nothing is owed.
+        self.progress_ns = 0
+        #: Bytes that may still be sent in this turn.
+        self.allowance = 0
+        #: Why the exchange wants it closed; empty while it does not.
+        self.ending = ""
+
+    def ready(self, mask: int, now_ns: int) -> None:
+        if mask & WRITE:
+            self._street.send(self, now_ns)
+        if mask & ~WRITE:
+            self._street.read(self, now_ns)
+
+    def take(self, views: list[memoryview]) -> int:
+        """What the outbox sends through: the transport, as far as this turn allows."""
+        if self.allowance <= 0:
+            return 0
+        taken = self.transport.send(views)
+        self.allowance -= taken
+        return taken
+
+
+class Leaving:
+    """A connection whose end we have announced: what still comes is thrown away until it ends too."""
+
+    __slots__ = ("_street", "deadline_ns", "transport")
+
+    def __init__(self, street: "Street", transport: Plain, deadline_ns: int) -> None:
+        self._street = street
+        self.transport = transport
+        self.deadline_ns = deadline_ns
+
+    def ready(self, mask: int, now_ns: int) -> None:
+        self._street.read_farewell(self)
+
+
+class Street:
+    """All connections that have a link, by link number."""
+
+    def __init__(self, exchange: Exchange, poller: Poller, stalled_reader_timeout_s: float, scratch: memoryview) -> None:
+        self._exchange, self._poller, self._scratch = exchange, poller, scratch
+        self._outbox = exchange.outbox
+        self._stall_ns = int(stalled_reader_timeout_s * 1_000_000_000)
+        self._stall_check_ns = 0
+        self._connections: dict[int, Connection] = {}
+        self._blocked: dict[int, Connection] = {}
+        self._ending: dict[int, Connection] = {}
+        self._leaving: dict[int, Leaving] = {}
+        #: Connections with bytes that no poller will tell about: decrypted already, or stopped by a full batch.
+        self._again: dict[int, Connection] = {}
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is owed to anybody, and nobody is being closed."""
+        return not (self._blocked or self._ending or self._leaving or self._again)
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether the next turn has something to do at once."""
+        return bool(self._again)
+
+    def take_over(self, transport: Plain, link: int, buffer: bytearray, now_ns: int) -> None:
+        """A greeting became a link; `buffer` begins with its Logon."""
+        connection = Connection(self, transport, link, buffer)
+        self._connections[link] = connection
+        self._poller.add(transport.fd, connection)
+        self._feed(connection, now_ns)
+
+    def read(self, connection: Connection, now_ns: int) -> None:
+        """Take one helping from the transport, and give the exchange what is whole."""
+        if connection.ending:
+            return
+        try:
+            count = connection.transport.read(self._scratch)
+        except GONE as error:
+            self._lose(connection, f"connection failed: {type(error).__name__}", now_ns)
+            return
+        if count == NOTHING:
+            return
+        if count == 0:
+            self._lose(connection, "peer closed the connection", now_ns)
+            return
+        connection.buffer += self._scratch[:count]
+        self._feed(connection, now_ns)
+
+    def catch_up(self, now_ns: int) -> None:
+        """Serve those whose bytes wait on our side."""
+        if not self._again:
+            return
+        waiting, self._again = self._again, {}
+        for connection in waiting.values():
+            if connection.link in self._connections and not connection.ending:
+                if connection.transport.holds_more:
+                    self.read(connection, now_ns)
+                else:
+                    self._feed(connection, now_ns)
+
+    def _feed(self, connection: Connection, now_ns: int) -> None:
+        buffer = connection.buffer
+        consumed = self._exchange.receive(connection.link, buffer, now_ns)
+        if consumed:
+            del buffer[:consumed]
+        if connection.transport.holds_more:
+            self._again[connection.link] = connection
+
+    def end(self, link: int, reason: str) -> None:
+        """The exchange wants a link closed once what it is owed is out; nothing more is taken from it."""
+        connection = self._connections.get(link)
+        if connection is not None and not connection.ending:
+            connection.ending = reason or "closed"
+            self._ending[link] = connection
+            self._wait_for(connection)
+
+    def flush(self, now_ns: int) -> None:
+        """After a commit: send what became visible, and close what has ended."""
+        for link in self._outbox.take_ready():
+            connection = self._connections.get(link)
+            if connection is not None and not connection.progress_ns:
+                self.send(connection, now_ns)
+        for connection in list(self._ending.values()):
+            if not self._outbox.pending(connection.link):
+                self._leave(connection, now_ns)
+
+    def send(self, connection: Connection, now_ns: int) -> None:
+        """Send what is owed, as far as the transport and this turn allow."""
+        connection.allowance = SENT_PER_TURN_MAX
+        try:
+            sent = self._outbox.send(connection.link, connection.take)
+        except GONE as error:
+            self._lose(connection, f"connection failed: {type(error).__name__}", now_ns)
+            return
+        if not self._outbox.pending(connection.link):
+            if connection.progress_ns:
+                connection.progress_ns = 0
+                del self._blocked[connection.link]
+                self._wait_for(connection)
+        elif sent or not connection.progress_ns:
+            if not connection.progress_ns:
+                self._blocked[connection.link] = connection
+            connection.progress_ns = now_ns
+            self._wait_for(connection)
+
+    def next_deadline_ns(self) -> int:
+        """When a slow reader or a farewell has to be looked at."""
+        if self._blocked:
+            return self._stall_check_ns + STALL_CHECK_NS
+        for leaving in self._leaving.values():
+            return leaving.deadline_ns
+        return NEVER
+
+    def expire(self, now_ns: int) -> None:
+        """Cut readers that made no progress, and end farewells that took too long."""
+        if now_ns - self._stall_check_ns >= STALL_CHECK_NS:
+            self._stall_check_ns = now_ns
+            for connection in list(self._blocked.values()):
+                if now_ns - connection.progress_ns >= self._stall_ns:
+                    LOGGER.warning("link %d cut: it takes no bytes", connection.link)
+                    self._lose(connection, "peer does not read", now_ns)
+        for leaving in list(self._leaving.values()):  # in the order they were announced, which is that of time
+            if leaving.deadline_ns > now_ns:
+                break
+            self._end_farewell(leaving)
+
+    def read_farewell(self, leaving: Leaving) -> None:
+        """Throw away what a leaving peer says; close when it ends."""
+        try:
+            if leaving.transport.read(self._scratch) not in (0,):
+                return
+        except GONE:
+            pass
+        self._end_farewell(leaving)
+
+    def close(self, reason: str, now_ns: int) -> None:
+        """Lose every connection at once."""
+        for connection in list(self._connections.values()):
+            self._lose(connection, reason, now_ns)
+        for leaving in list(self._leaving.values()):
+            self._end_farewell(leaving)
+
+    def _wait_for(self, connection: Connection) -> None:
+        mask = (0 if connection.ending else READ) | (WRITE if connection.progress_ns else 0)
+        if mask != connection.mask:
+            connection.mask = mask
+            self._poller.change(connection.transport.fd, mask)
+
+    def _lose(self, connection: Connection, reason: str, now_ns: int) -> None:
+        """The transport is gone, or is given up."""
+        self._forget(connection)
+        connection.transport.close()
+        self._exchange.lose_link(connection.link, connection.ending or reason, now_ns)
+
+    def _leave(self, connection: Connection, now_ns: int) -> None:
+        """Everything said is out: announce the end, and wait a little for theirs."""
+        self._forget(connection)
+        self._exchange.lose_link(connection.link, connection.ending, now_ns)
+        connection.transport.say_goodbye()
+        leaving = Leaving(self, connection.transport, now_ns + LINGER_NS)
+        self._leaving[connection.transport.fd] = leaving
+        self._poller.add(connection.transport.fd, leaving)
+
+    def _forget(self, connection: Connection) -> None:
+        del self._connections[connection.link]
+        self._blocked.pop(connection.link, None)
+        self._ending.pop(connection.link, None)
+        self._again.pop(connection.link, None)
+        self._poller.remove(connection.transport.fd)
+
+    def _end_farewell(self, leaving: Leaving) -> None:
+        del self._leaving[leaving.transport.fd]
+        self._poller.remove(leaving.transport.fd)
+        leaving.transport.close()

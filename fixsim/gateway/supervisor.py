@@ -1,0 +1,96 @@
+"""Readers of the journal that run beside the exchange: started, restarted with back-off, told to finish.
+
+A reader's standard input is a pipe from the exchange. `finish` on it means: take what the journal holds, then leave. Its end
+without that word means that the exchange died.
+"""
+
+import contextlib
+import subprocess
+from collections.abc import Sequence
+from typing import Final
+
+from fixsim.gateway.log import LOGGER
+
+#: How often the child is looked at.
+CHECK_NS: Final = 250_000_000
+#: Waiting time before a restart: doubled each time, forgotten after a minute of good service.
+BACK_OFF_MIN_NS: Final = 500_000_000
+BACK_OFF_MAX_NS: Final = 30_000_000_000
+GOOD_SERVICE_NS: Final = 60_000_000_000
+#: Said to a reader that is to take what is left and leave.
+FINISH: Final = b"finish\n"
+
+
+class Supervisor:
+    """One reader process."""
+
+    def __init__(self, name: str, command: Sequence[str]) -> None:
+        self._name, self._command = name, list(command)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._started_ns = 0
+        self._back_off_ns = BACK_OFF_MIN_NS
+        self._restart_ns = 0
+        self.next_check_ns = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the reader, None while there is none."""
+        return None if self._child is None else self._child.pid
+
+    def start(self, now_ns: int) -> None:
+        """Start the reader. What it prints comes out where our log does."""
+        self._child = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        self._started_ns = now_ns
+        self.next_check_ns = now_ns + CHECK_NS
+
+    def check(self, now_ns: int) -> None:
+        """Start it again, some time after it died."""
+        self.next_check_ns = now_ns + CHECK_NS
+        if self._child is None:
+            if now_ns >= self._restart_ns:
+                self.start(now_ns)
+            return
+        code = self._child.poll()
+        if code is None:
+            return
+        if now_ns - self._started_ns >= GOOD_SERVICE_NS:
+            self._back_off_ns = BACK_OFF_MIN_NS
+        LOGGER.warning(
+            "%s (pid %d) ended with %d; next try in %.1f s", self._name, self._child.pid, code, self._back_off_ns / 1e9
+        )
+        self._forget_child()
+        self._restart_ns = now_ns + self._back_off_ns
+        self._back_off_ns = min(2 * self._back_off_ns, BACK_OFF_MAX_NS)
+
+    def tell_to_finish(self) -> None:
+        """Ask it to take what the journal holds, and leave."""
+        if self._child is not None and self._child.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._child.stdin.write(FINISH)
+                self._child.stdin.flush()
+
+    def finished(self) -> bool:
+        """Whether it has left; it is not started again."""
+        if self._child is None:
+            return True
+        if self._child.poll() is None:
+            return False
+        if self._child.returncode != 0:
+            LOGGER.warning("%s ended with %d", self._name, self._child.returncode)
+        self._forget_child()
+        return True
+
+    def kill(self) -> None:
+        """It did not finish: end it."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._forget_child()
+
+    def _forget_child(self) -> None:
+        if self._child is not None and self._child.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._child.stdin.close()
+        self._child = None

@@ -1,0 +1,159 @@
+"""From a configuration to a running venue: claim, recover, open, serve, close; in this order and backwards again."""
+
+import contextlib
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from fixsim.config import Config
+from fixsim.errors import UsageError
+from fixsim.gateway.acceptor import bind, is_loopback, shown_address
+from fixsim.gateway.clock import Clock
+from fixsim.gateway.directory import claim
+from fixsim.gateway.log import LOGGER
+from fixsim.gateway.supervisor import Supervisor
+from fixsim.gateway.transport import tls_context
+
+#: `--database-url` for the embedded server, and for none.
+EMBEDDED: Final = "embedded"
+NONE: Final = "none"
+#: How long the shipper may take to finish when the venue stops; what it leaves, the journal keeps.
+FINISH_TIMEOUT_S: Final = 60.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `fixsim serve` was asked to do."""
+
+    config: Config
+    data_dir: Path
+    host: str
+    port: int
+    #: `embedded`, `none`, or the address of a PostgreSQL server.
+    database_url: str
+    #: Listen beyond this machine without TLS.
+    insecure: bool = False
+
+
+@contextlib.contextmanager
+def fresh_directory() -> Iterator[Path]:
+    """A temporary data directory, gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="fixsim-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def serve(plan: Plan, announce: Say, progress: Say) -> None:
+    """Run the venue until SIGTERM or SIGINT. `announce` gets the ready line, `progress` what takes a while.
+
+    Raises UsageError, VenueError or JournalError when it cannot start.
+    """
+    context = tls_context(plan.config.tls) if plan.config.tls is not None else None
+    with contextlib.ExitStack() as stack:
+        listener = bind(plan.host, plan.port)
+        stack.callback(listener.close)
+        if context is None and not plan.insecure and not is_loopback(listener):
+            raise UsageError(
+                f"--host {plan.host} can be reached from outside: configure [tls], or say --insecure to go without"
+            )
+        held = claim(plan.data_dir)
+        stack.callback(held.release)
+        reader = shipper_of(plan)
+        if reader is not None:
+            if not (plan.data_dir / "postgres").exists() and plan.database_url == EMBEDDED:
+                progress("setting up the database; it is ready a few seconds after the exchange")
+            reader.start(time.time_ns())
+            stack.callback(_finish, reader)
+        _run(plan, listener, context, reader, announce, progress, stack)
+
+
+def _run(
+    plan: Plan,
+    listener: socket.socket,
+    context: "object | None",
+    reader: Supervisor | None,
+    announce: Say,
+    progress: Say,
+    stack: contextlib.ExitStack,
+) -> None:
+    """The heavy half: kernels, recovery, the loop."""
+    _compile(progress)
+    import os
+    import ssl
+
+    from fixsim.gateway.recovery import open_journaled_exchange
+    from fixsim.gateway.server import Server, raise_descriptor_limit
+
+    assert context is None or isinstance(context, ssl.SSLContext)
+    raise_descriptor_limit()
+    exchange, clock = open_journaled_exchange(plan.config, plan.data_dir, Clock, progress, stack)
+    server = Server(exchange, clock, listener, context, plan.data_dir, reader)
+    server.stop_on_signals()
+    server.open()
+    announce(
+        f"fixsim ready fix {shown_address(listener)} data {plan.data_dir} "
+        f"database {shown_database(plan.database_url)} pid {os.getpid()}"
+    )
+    server.run()
+
+
+def shipper_of(plan: Plan) -> Supervisor | None:
+    """The reader that fills the database, not started yet; None when there is no database."""
+    if plan.database_url == NONE:
+        return None
+    command = [sys.executable, "-m", "fixsim.cli.main", "ship", "--data-dir", str(plan.data_dir)]
+    return Supervisor("shipper", [*command, "--database-url", plan.database_url])
+
+
+def shown_database(url: str) -> str:
+    """The address of a database without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":*@")).geturl()
+
+
+def with_overrides(config: Config, database_url: str | None) -> Config:
+    """`config` with what the command line says instead."""
+    if database_url is None:
+        return config
+    return replace(config, database=replace(config.database, url=database_url))
+
+
+def _compile(progress: Say) -> None:
+    """Have every kernel ready; say so when that takes long because it is the first time."""
+    began = time.monotonic()
+    from fixsim.engine.jit import CACHE_FOLDER
+
+    cold = not any(CACHE_FOLDER.glob("**/*.nbi"))
+    if cold:
+        progress("compiling kernels; only the first start takes this minute")
+    from fixsim.gateway.warmup import warm_up
+
+    warm_up()
+    if cold:
+        progress(f"kernels compiled in {time.monotonic() - began:.0f} s")
+    LOGGER.debug("kernels ready after %.2f s", time.monotonic() - began)
+
+
+def _finish(reader: Supervisor) -> None:
+    """Let the reader take what is left of the journal."""
+    reader.tell_to_finish()
+    deadline = time.monotonic() + FINISH_TIMEOUT_S
+    while not reader.finished():
+        if time.monotonic() > deadline:
+            LOGGER.warning("the shipper did not finish in %.0f s; the next start ships the rest", FINISH_TIMEOUT_S)
+            reader.kill()
+            return
+        time.sleep(0.02)

@@ -1,0 +1,94 @@
+"""Every kernel is compiled, or fetched from the cache, before the first client can ask for it: a rehearsal on a small stage.
+
+A tiny exchange of its own, with a journal that forgets, takes one session through every door. Nothing of it survives.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+from fixsim.config import Capacities, Config, Counterparty, Instrument
+from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.fix.codec import encode
+from fixsim.fix.dictionary import fix44
+from fixsim.journal.outbox import Outbox
+from fixsim.limits import BATCH_BYTES
+from fixsim.units import format_utc_timestamp
+
+START_NS: Final = 1_700_000_000_000_000_000
+NEXT_DAY_NS: Final = 86_400_000_000_000
+
+#: MsgType and body of what the rehearsal says, `{time}` aside: each door, resting and crossing, one level and several.
+SCRIPT: Final = (
+    (b"A", b"98=0|108=0|141=Y"),
+    (b"D", b"11=1|55=STAGE|54=1|60={time}|38=10|40=2|44=9.99|59=0"),
+    (b"D", b"11=2|55=STAGE|54=1|60={time}|38=10|40=2|44=9.98|59=1|1=ACCOUNT"),
+    (b"D", b"11=3|55=STAGE|54=2|60={time}|38=15|40=1"),
+    (b"D", b"11=4|55=STAGE|54=2|60={time}|38=90|40=2|44=9.98|59=4"),
+    (b"D", b"11=5|55=STAGE|54=2|60={time}|38=5|40=2|44=10.03|59=0"),
+    (b"D", b"11=6|55=STAGE|54=1|60={time}|38=2|40=2|44=10.03|59=3"),
+    (b"D", b"11=6|55=STAGE|54=1|60={time}|38=2|40=2|44=10.03|59=3"),
+    (b"D", b"11=7|55=NONE|54=1|60={time}|38=2|40=2|44=10.03"),
+    (b"G", b"41=2|11=8|55=STAGE|54=1|60={time}|38=8|40=2|44=9.98"),
+    (b"G", b"41=8|11=9|55=STAGE|54=1|60={time}|38=9|40=2|44=10.04"),
+    (b"H", b"11=5|55=STAGE|54=2"),
+    (b"F", b"41=5|11=10|55=STAGE|54=2|60={time}"),
+    (b"F", b"41=5|11=11|55=STAGE|54=2|60={time}"),
+    (b"V", b"262=1|263=0|264=0|267=2|269=0|269=1|146=1|55=STAGE"),
+    (b"D", b"11=12|55=STAGE|54=1|60={time}|38=1|40=2|44=9.00|59=0"),
+)
+
+
+class NoJournal:
+    """A journal writer that keeps nothing."""
+
+    def __init__(self) -> None:
+        self._position = 0
+
+    def begin_batch(self) -> int:
+        return self._position
+
+    def append(self, buffer: memoryview, length: int, count: int, time_ns: int) -> int:
+        self._position += length
+        return self._position
+
+
+class _Deaf(Outbox):
+    """An outbox to which nobody listens."""
+
+    def __init__(self) -> None:
+        pass
+
+    def open(self, link: int, session: int) -> None:
+        pass
+
+    def close(self, link: int) -> None:
+        pass
+
+    def say(self, link: int, session: int, position: int) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+
+def warm_up() -> None:
+    """Run the rehearsal."""
+    stage = Instrument("STAGE", Decimal("0.01"), Decimal(1), Decimal(1), Decimal(1_000_000))
+    config = Config(
+        instruments=(stage,),
+        counterparties=(Counterparty("*"),),
+        capacities=Capacities(orders=64, sessions=2, instruments=2, price_levels=64, clordid_memory=64),
+    )
+    exchange = Exchange(config, NoJournal(), _Deaf(), lambda position: b"", fix44())
+    exchange.start(b"{}", START_NS)
+    link = exchange.open_link(Hello("WARM", "FIXSIM", "in-process"), START_NS)
+    time = format_utc_timestamp(START_NS, 3)
+    for seq, (msg_type, body) in enumerate(SCRIPT, 1):
+        fields = [pair.partition(b"=") for pair in body.replace(b"{time}", time).split(b"|")]
+        header = [(49, b"WARM"), (56, b"FIXSIM"), (34, b"%d" % seq), (52, time)]
+        frame = bytearray(encode(msg_type, header, [(int(tag), value) for tag, _, value in fields]))
+        assert exchange.receive(link, frame, START_NS) == len(frame)
+        assert exchange.tape.used < BATCH_BYTES
+        exchange.commit()
+    exchange.tick(START_NS + NEXT_DAY_NS)
+    exchange.commit()
