@@ -13,6 +13,8 @@ NS_PER_MS: Final = 1_000_000
 NS_PER_DAY: Final = 86_400 * NS_PER_S
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 
+#: Longest text taken for a number: far more than any price needs, far less than what is dear to convert.
+DECIMAL_BYTES_MAX: Final = 64
 DECIMAL: Final = re.compile(rb"(-?)(\d*)(?:\.(\d*))?")
 TIMESTAMP: Final = re.compile(rb"(\d{4})(\d\d)(\d\d)-(\d\d):(\d\d):(\d\d)(?:\.(\d{3}|\d{6}|\d{9}))?")
 
@@ -23,7 +25,7 @@ def parse_decimal(text: bytes, decimals: int) -> int | None:
     FIX decimals (FIX 4.4 volume 1, data types): an optional minus, digits, an optional point; leading and trailing zeros
     are fine, a plus sign and an exponent are not.
     """
-    match = DECIMAL.fullmatch(text)
+    match = DECIMAL.fullmatch(text) if len(text) <= DECIMAL_BYTES_MAX else None
     if match is None:
         return None
     sign, whole, fraction = match[1], match[2], match[3] or b""

@@ -83,7 +83,7 @@ class Exchange:
         self.listings = Listings(config, self.machine)
         self.members = Members(config, self.machine, dictionary)
         self.desk = Desk(self.machine, self.tape, self.listings, self.commit)
-        self.market = Market(self.machine, self.tape, self.listings)
+        self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.links: dict[int, Member] = {}
         #: False sends every frame through the slow door: the answers are the same.
@@ -195,9 +195,8 @@ class Exchange:
             framing = find_frame(buffer, at, end, self.config.venue.max_message_size)
             if framing.kind == PARTIAL:
                 break
-            if not self.tape.has_room():
-                self.commit()
             self.tape.begin(now_ns)
+            self.make_room()
             stretch = bytes(buffer[framing.start : framing.end])
             if framing.kind == FRAME:
                 self._take_slowly(link, member, stretch)
@@ -216,8 +215,7 @@ class Exchange:
             if why == LARGE:
                 self.desk.finish(MORE)
             elif why == FULL:
-                self.commit()
-                self.tape.begin(self.tape.now_ns)
+                self.make_room()
             else:
                 break
         if at > begun:
@@ -275,9 +273,7 @@ class Exchange:
             self.core["day"] = day
             self.desk.new_day(day)
         for member in self.deadlines.due(now_ns):
-            if not self.tape.has_room():
-                self.commit()
-                self.tape.begin(now_ns)
+            self.make_room()
             member.session.tick(now_ns)
             self._drain(member)
 
@@ -301,6 +297,7 @@ class Exchange:
             case Say():
                 self.tape.say(member.slot, event.msg_type, event.route, event.body)
             case FetchEarly():
+                self.make_room()
                 frame = self.tape.frame(event.token) if event.token >= self.tape.base else self.fetch(event.token)
                 member.session.receive(decode(frame, check=False), event.token, self.tape.now_ns)
             case Resend():
@@ -339,6 +336,7 @@ class Exchange:
 
     def log_out(self, member: Member, text: str) -> None:
         """Start a Logout of one session."""
+        self.make_room()
         member.session.logout(text.encode() or None, self.tape.now_ns)
         self._drain(member)
 
@@ -347,6 +345,12 @@ class Exchange:
         self.command("shutdown", {"text": text}, "exchange", now_ns)
 
     # ---- out
+
+    def make_room(self) -> None:
+        """Seal the batch if it could not take another frame with its answers."""
+        if not self.tape.has_room():
+            self.commit()
+            self.tape.begin(self.tape.now_ns)
 
     def commit(self) -> None:
         """Seal the batch; what it says may be sent now."""

@@ -1,6 +1,6 @@
 """What clients ask before they trade: SecurityListRequest(x) and MarketDataRequest(V), answered from the books as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from fixsim.units import format_decimal
 
 #: Most entries of one side in a snapshot.
 DEPTH_MAX: Final = 1_000
+#: Instruments in one SecurityList(y).
+FRAGMENT: Final = 500
 BID, OFFER, TRADE = b"0", b"1", b"2"
 ENTRY_TYPES: Final = frozenset({BID, OFFER, TRADE})
 
@@ -54,10 +56,11 @@ def queue(machine: Machine, level: Level) -> Iterator[int]:
 class Market:
     """Answers x and V."""
 
-    def __init__(self, machine: Machine, tape: Tape, listings: Listings) -> None:
+    def __init__(self, machine: Machine, tape: Tape, listings: Listings, make_room: Callable[[], None]) -> None:
         self.machine = machine
         self.tape = tape
         self.listings = listings
+        self.make_room = make_room
 
     def security_list_request(self, member: Member, message: Message) -> None:
         """Say the instruments: one by Symbol(55), or all."""
@@ -73,16 +76,15 @@ class Market:
             result, found = b"1", []
         core = self.machine.core[0]
         core["response_id"] += 1
-        body: list[Field] = [
+        head: list[Field] = [
             (tags.SECURITY_REQ_ID, request_id),
             (tags.SECURITY_RESPONSE_ID, b"%d" % int(core["response_id"])),
             (tags.SECURITY_REQUEST_RESULT, result),
         ]
-        if result == b"0":
-            body += [(tags.TOT_NO_RELATED_SYM, b"%d" % len(found)), (tags.NO_RELATED_SYM, b"%d" % len(found))]
-            for listing in found:
-                body += _security(listing)
-        self.tape.say(member.slot, MsgType.SECURITY_LIST, orders.route_of(message), tuple(body))
+        for first in range(0, max(1, len(found)), FRAGMENT):
+            self.make_room()
+            body = [*head, *_fragment(found, first)] if found else head
+            self.tape.say(member.slot, MsgType.SECURITY_LIST, orders.route_of(message), tuple(body))
 
     def market_data_request(self, member: Member, message: Message) -> None:
         """Say one snapshot per instrument, or refuse."""
@@ -97,6 +99,7 @@ class Market:
         by_order = message.get(tags.AGGREGATED_BOOK) == b"N"
         kinds = list(dict.fromkeys(message.all(tags.MD_ENTRY_TYPE)))
         for symbol in message.all(tags.SYMBOL):
+            self.make_room()
             entries = self._entries(self.listings.by_symbol[symbol], kinds, min(depth, DEPTH_MAX), by_order)
             body = ((tags.MD_REQ_ID, request_id), (tags.SYMBOL, symbol), *entries)
             self.tape.say(member.slot, MsgType.MARKET_DATA_SNAPSHOT_FULL_REFRESH, route, body)
@@ -158,6 +161,16 @@ class Market:
         if not book["last_lots"]:
             return []
         return [_entry(listing, TRADE, int(book["last_price"]), int(book["last_lots"]))]
+
+
+def _fragment(found: list[Listing], first: int) -> list[Field]:
+    """The instruments of one SecurityList(y); LastFragment(893) only where one message is not enough."""
+    part = found[first : first + FRAGMENT]
+    fields: list[Field] = [(tags.TOT_NO_RELATED_SYM, b"%d" % len(found))]
+    if len(found) > FRAGMENT:
+        fields.append((tags.LAST_FRAGMENT, b"Y" if first + FRAGMENT >= len(found) else b"N"))
+    fields.append((tags.NO_RELATED_SYM, b"%d" % len(part)))
+    return [*fields, *(field for listing in part for field in _security(listing))]
 
 
 def _entry(listing: Listing, kind: bytes, price: int, lots: int) -> list[Field]:

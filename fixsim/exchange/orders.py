@@ -13,7 +13,7 @@ from fixsim.fix import tags
 from fixsim.fix.enums import OrdRejReason, OrdType, Side, TimeInForce
 from fixsim.fix.message import Message
 from fixsim.limits import ROUTE_BYTES_MAX, TEXT_BYTES_MAX
-from fixsim.units import parse_decimal
+from fixsim.units import DECIMAL_BYTES_MAX, parse_decimal
 
 #: Reversed routing: what a field of the message becomes in the answer.
 REVERSED: Final = {
@@ -160,11 +160,7 @@ def price(message: Message, listing: Listing) -> int | Fault:
     return ticks
 
 
-#: Decimals at which any text a frame can hold is exact.
-EXACT_DECIMALS: Final = 1 << 16
-
-
 def _is_positive(text: bytes) -> bool:
     if text[:1] == b"-" or not text.strip(b"0."):
         return False
-    return parse_decimal(text, EXACT_DECIMALS if len(text) > 40 else 40) is not None
+    return parse_decimal(text, DECIMAL_BYTES_MAX) is not None
