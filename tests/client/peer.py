@@ -1,4 +1,6 @@
-"""A small exchange for the client's tests: the acceptor role of the same session layer, and answers from a function."""
+"""A small exchange for the client's tests: the acceptor role of the same session layer, and answers from a
+function.
+"""
 
 import socket
 import threading
@@ -34,7 +36,9 @@ class AcceptorCore(Core):
 
 
 def report(message: Message, exec_type: bytes, ord_status: bytes, **more: bytes) -> Answer:
-    """An ExecutionReport(8) that answers `message`; `more` by constant name in lower case replaces what is there."""
+    """An ExecutionReport(8) that answers `message`; `more` by constant name in lower case replaces what is
+    there.
+    """
     fields = {
         tags.ORDER_ID: b"1",
         tags.CL_ORD_ID: message.get(tags.CL_ORD_ID, b""),

@@ -21,14 +21,19 @@ def shown(thing: object) -> str:
 
 
 TRADE = message(
-    "8", "37=1|11=A-1|17=3|150=F|39=1|55=AAPL|54=1|38=100|40=2|44=187.25|59=3|32=40|31=187.2|151=60|14=40|6=187.2"
+    "8",
+    "37=1|11=A-1|17=3|150=F|39=1|55=AAPL|54=1|38=100|40=2|44=187.25|59=3"
+    "|32=40|31=187.2|151=60|14=40|6=187.2",
 )
 SNAPSHOT = message(
     "W",
     "262=1|55=AAPL|268=4|269=0|270=187.2|271=100|346=2|290=1|269=0|270=187.1|271=5|346=1|290=2"
     "|269=1|270=187.3|271=7|346=1|290=1|269=2|270=187.25|271=9",
 )
-LIST = message("y", "320=1|322=1|560=0|393=2|146=2|55=AAPL|15=USD|561=1|58=tick=0.01|55=BTC-USDT|15=USDT|561=0.001")
+LIST = message(
+    "y",
+    "320=1|322=1|560=0|393=2|146=2|55=AAPL|15=USD|561=1|58=tick=0.01|55=BTC-USDT|15=USDT|561=0.001",
+)
 
 
 def test_a_trade_tells_price_quantity_and_what_is_left() -> None:
@@ -39,7 +44,11 @@ def test_a_trade_tells_price_quantity_and_what_is_left() -> None:
 
 
 def test_a_refused_order_tells_the_reason() -> None:
-    refused = message("8", "37=NONE|11=A|17=1|150=8|39=8|103=1|55=XX|54=2|38=1|40=1|151=0|14=0|6=0|58=Unknown Symbol(55)")
+    refused = message(
+        "8",
+        "37=NONE|11=A|17=1|150=8|39=8|103=1|55=XX|54=2|38=1|40=1"
+        "|151=0|14=0|6=0|58=Unknown Symbol(55)",
+    )
     line = display.line(refused).plain
     for part in ("Rejected", "sell 1 XX @ market", "OrdRejReason(103)=1", "Unknown Symbol(55)"):
         assert part in line
