@@ -11,17 +11,18 @@ the body. `frames` numbers and renders them. All pass a strict FIX 4.4 validatio
 the exchange alone.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 from simplefix import FixMessage
 
 from fixsim.reference.listing import Listing
 
+T = TypeVar("T")
 Field = tuple[int, bytes]
 Message = tuple[str, list[Field]]
 
@@ -249,7 +250,7 @@ class Composer:
         return [(131, b"R-%d" % self.count), (146, b"1"), (55, b"AAPL")]
 
 
-def back(items: list, target: int):  # type: ignore[type-arg, no-untyped-def]
+def back(items: Sequence[T], target: int) -> T:
     """The item `target` places from the end, going round."""
     return items[-1 - target % len(items)]
 
