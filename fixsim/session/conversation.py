@@ -49,9 +49,24 @@ class Conversation:
     """Everything a Session knows, in one place; each step leaves it consistent."""
 
     __slots__ = (
-        "_second", "_second_ns", "_tolerance_ns", "counters", "credentials", "events", "fault", "fetching",
-        "gap", "heartbeat_interval_s", "own_reset_ns", "profile", "reset_asked", "role", "says", "state",
-        "timers", "validator",
+        "_second",
+        "_second_ns",
+        "_tolerance_ns",
+        "counters",
+        "credentials",
+        "events",
+        "fault",
+        "fetching",
+        "gap",
+        "heartbeat_interval_s",
+        "own_reset_ns",
+        "profile",
+        "reset_owed",
+        "role",
+        "says",
+        "state",
+        "timers",
+        "validator",
     )
 
     def __init__(self, profile: SessionProfile, counters: Counters, validator: Validator, role: Role) -> None:
@@ -64,6 +79,8 @@ class Conversation:
         self.says = 0
         self._tolerance_ns = span_ns(profile.sending_time_tolerance_s)
         self._second, self._second_ns = b"", 0
+        #: We said Logon with 141=Y and saw no answer to it: only another such Logon brings both sides together.
+        self.reset_owed = False
         self._forget_connection()
 
     def _forget_connection(self) -> None:
@@ -74,8 +91,6 @@ class Conversation:
         self.fault = False
         #: Token of a FetchEarly that has not come back.
         self.fetching: int | None = None
-        #: Our Logon carried ResetSeqNumFlag(141)=Y.
-        self.reset_asked = False
         #: Until then a Logon with 141=Y answers ours instead of asking for another restart.
         self.own_reset_ns = 0
 

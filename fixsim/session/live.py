@@ -62,9 +62,7 @@ def receive(talk: Conversation, message: Message, token: int, now_ns: int, fetch
 _UNNUMBERED = frozenset((MsgType.LOGOUT, MsgType.SEQUENCE_RESET, MsgType.LOGON))
 
 
-def _take_in_order(
-    talk: Conversation, message: Message, number: int, token: int, poss_dup: bool, now_ns: int
-) -> None:
+def _take_in_order(talk: Conversation, message: Message, number: int, token: int, poss_dup: bool, now_ns: int) -> None:
     """The message that was expected: it is counted, whether it is well made or not."""
     talk.counters.next_in = number + 1
     rejection = talk.validator(message)
@@ -86,9 +84,7 @@ def _take_in_order(
     talk.advance(now_ns)
 
 
-def _take_early(
-    talk: Conversation, message: Message, number: int, token: int, poss_dup: bool, now_ns: int
-) -> None:
+def _take_early(talk: Conversation, message: Message, number: int, token: int, poss_dup: bool, now_ns: int) -> None:
     """A message beyond the expected one: kept unread, and what lies between is asked for.
 
     A ResendRequest is served at once: two sides that both miss something would else wait for each other.
@@ -169,7 +165,7 @@ def _take_restart(talk: Conversation, message: Message, number: int, now_ns: int
         talk.restart()
     talk.counters.next_in = 2
     talk.gap.clear()
-    talk.own_reset_ns = 0
+    talk.own_reset_ns, talk.reset_owed = 0, False
     talk.move(Step.NUMBERS_RESTARTED)
     talk.start_beating(terms.heartbeat_interval_s, now_ns)
     if not confirms:

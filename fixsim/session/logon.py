@@ -54,9 +54,7 @@ def _body(interval_s: int, reset: bool, next_expected: int | None, profile: Sess
     return body
 
 
-def answer(
-    message: Message, terms: Terms, announce_reset: bool, next_in: int, profile: SessionProfile
-) -> Say:
+def answer(message: Message, terms: Terms, announce_reset: bool, next_in: int, profile: SessionProfile) -> Say:
     """The Logon that answers `message`: its HeartBtInt, 141=Y when both sides restart, 789 when it used
     789.
     """

@@ -68,7 +68,7 @@ def receive_answer(talk: Conversation, message: Message, token: int, now_ns: int
         number, terms = _read(talk, message)
     except LogoutRequired as refusal:
         return _refuse(talk, refusal.text, now_ns)
-    if terms.reset and not talk.reset_asked:
+    if terms.reset and not talk.reset_owed:
         # the acceptor restarts on its own: our Logon was the first message of the new run
         talk.restart()
         talk.counters.next_out = 2
@@ -89,9 +89,7 @@ def _read(talk: Conversation, message: Message) -> tuple[int, logon.Terms]:
     return number, logon.read(message, talk.profile, number)
 
 
-def _agree(
-    talk: Conversation, message: Message, number: int, terms: logon.Terms, announce: bool, now_ns: int
-) -> None:
+def _agree(talk: Conversation, message: Message, number: int, terms: logon.Terms, announce: bool, now_ns: int) -> None:
     """Take a Logon whose terms are acceptable: answer it (acceptor), then see to what either side misses."""
     expected, next_out = talk.counters.next_in, talk.counters.next_out
     if number < expected:
@@ -99,12 +97,10 @@ def _agree(
             _refuse(talk, too_low(expected, number), now_ns)
         return
     if terms.next_expected is not None and terms.next_expected > next_out:
-        text = (
-            "Tag 789 (NextExpectedMsgSeqNum) is higher than expected."
-            f" Expected {next_out}, Received {terms.next_expected}"
-        )
+        text = f"Tag 789 (NextExpectedMsgSeqNum) is higher than expected. Expected {next_out}, Received {terms.next_expected}"
         return _refuse(talk, text, now_ns)
     talk.move(Step.LOGON_TAKEN)
+    talk.reset_owed = False
     talk.start_beating(terms.heartbeat_interval_s, now_ns)
     talk.count(number)
     if talk.role == "acceptor":

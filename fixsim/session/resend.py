@@ -13,8 +13,13 @@ from fixsim.fix.validate import reject
 #: MsgTypes that are never said again: a GapFill takes their place. Reject(3) is one of them, as in QuickFIX.
 ADMIN: Final = frozenset(
     (
-        MsgType.HEARTBEAT, MsgType.TEST_REQUEST, MsgType.RESEND_REQUEST, MsgType.REJECT,
-        MsgType.SEQUENCE_RESET, MsgType.LOGOUT, MsgType.LOGON,
+        MsgType.HEARTBEAT,
+        MsgType.TEST_REQUEST,
+        MsgType.RESEND_REQUEST,
+        MsgType.REJECT,
+        MsgType.SEQUENCE_RESET,
+        MsgType.LOGOUT,
+        MsgType.LOGON,
     )
 )
 

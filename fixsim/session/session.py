@@ -27,9 +27,7 @@ class Session:
 
     __slots__ = ("_talk",)
 
-    def __init__(
-        self, profile: SessionProfile, counters: Counters, validator: Validator, role: Role = "acceptor"
-    ) -> None:
+    def __init__(self, profile: SessionProfile, counters: Counters, validator: Validator, role: Role = "acceptor") -> None:
         self._talk = Conversation(profile, counters, validator, role)
 
     @property

@@ -24,7 +24,14 @@ class Timers:
     """
 
     __slots__ = (
-        "_beat_ns", "_grace_ns", "_profile", "_test_ns", "_tested_ns", "answer_ns", "heard_ns", "said_ns",
+        "_beat_ns",
+        "_grace_ns",
+        "_profile",
+        "_test_ns",
+        "_tested_ns",
+        "answer_ns",
+        "heard_ns",
+        "said_ns",
     )
 
     def __init__(self, profile: SessionProfile) -> None:

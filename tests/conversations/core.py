@@ -1,6 +1,7 @@
-"""A whole fixsim made of nothing but a Session: counters, a store of what was said, a clock that scripts move.
+"""A whole fixsim made of nothing but a Session: counters, what was said, a clock that scripts move.
 
-It answers NewOrderSingle(D) with ExecutionReport(8) and every other application message with BusinessMessageReject(j), as a venue does.
+It answers NewOrderSingle(D) with ExecutionReport(8) and every other application message with
+BusinessMessageReject(j), as a venue does.
 """
 
 from dataclasses import dataclass, field, fields
@@ -24,6 +25,7 @@ from fixsim.session import (
     SessionProfile,
 )
 from fixsim.session import resend as resending
+from fixsim.session.events import Fields
 from fixsim.units import NS_PER_S, format_utc_timestamp
 
 START_NS = 1_700_000_000 * NS_PER_S
@@ -42,12 +44,12 @@ class Stored:
 
     msg_type: bytes
     time: bytes
-    body: tuple[tuple[int, bytes], ...]
+    body: Fields
 
 
 @dataclass
 class Owner:
-    """The owner of one Session. `out` is the bytes it said, `kept` what was received by token, `happened` the rest."""
+    """The owner of one Session. `out` is what it said, `kept` what it received by token, `happened` the rest."""
 
     profile: SessionProfile
     role: str = "acceptor"
@@ -66,6 +68,7 @@ class Owner:
         self.store: dict[int, Stored] = {}
         self.delivered: list[Message] = []
         self.happened: list[Event] = []
+        self.cl_ord_ids: set[bytes] = set()
 
     def connect(self) -> None:
         self.inbox.clear()
@@ -117,10 +120,10 @@ class Owner:
         match event:
             case Say(msg_type, body, route):
                 self.write(msg_type, route, body)
-            case Deliver(message):
+            case Deliver(message, _, _, poss_resend):
                 self.delivered.append(message)
                 if self.answers:
-                    self._answer(message)
+                    self._answer(message, poss_resend)
             case FetchEarly(token):
                 self.session.receive(codec.decode(self.kept[token]), token, self.now_ns)
             case Resend(begin, end):
@@ -132,7 +135,7 @@ class Owner:
         if isinstance(event, LoggedOn | LoggedOut | PeerRejected | SequenceReset | Disconnect):
             self.happened.append(event)
 
-    def write(self, msg_type: bytes, route: tuple[tuple[int, bytes], ...], body: tuple[tuple[int, bytes], ...]) -> None:
+    def write(self, msg_type: bytes, route: Fields, body: Fields) -> None:
         """Say a message under the next number."""
         number = self.counters.next_out
         self.counters.next_out += 1
@@ -142,11 +145,11 @@ class Owner:
         self.store[number] = Stored(msg_type, time, route + body)
         self.put(number, msg_type, ((52, time),), route + body)
 
-    def put(self, number: int, msg_type: bytes, header: tuple[tuple[int, bytes], ...], rest: tuple[tuple[int, bytes], ...]) -> None:
+    def put(self, number: int, msg_type: bytes, header: Fields, rest: Fields) -> None:
         names = ((49, self.profile.sender_comp_id), (56, self.profile.target_comp_id), (34, b"%d" % number))
         self.out.append(codec.encode(msg_type, (*names, *header), rest))
 
-    def send(self, msg_type: bytes, body: tuple[tuple[int, bytes], ...]) -> None:
+    def send(self, msg_type: bytes, body: Fields) -> None:
         """Say an application message of the owner's own."""
         self.write(msg_type, (), body)
         self.session.sent(self.now_ns)
@@ -167,10 +170,26 @@ class Owner:
                 header = ((43, b"Y"), (52, time), (122, stored.time))
                 self.put(step.number, stored.msg_type, header, stored.body)
 
-    def _answer(self, message: Message) -> None:
+    def _answer(self, message: Message, poss_resend: bool) -> None:
         if message.msg_type == b"D":
+            cl_ord_id = message.get(11, b"")
+            if poss_resend and cl_ord_id in self.cl_ord_ids:
+                exec_type = b"I"
+            else:
+                exec_type = b"0"
+                self.cl_ord_ids.add(cl_ord_id)
+            exec_id = b"%d" % self.counters.next_out
             echo = tuple((tag, message.get(tag, b"")) for tag in (11, 55, 54) if tag in message)
-            body = ((37, b"1"), (17, b"1"), (150, b"0"), (39, b"0"), *echo, (151, b"0"), (14, b"0"), (6, b"0"))
+            body = (
+                (37, b"1"),
+                (17, exec_id),
+                (150, exec_type),
+                (39, b"0"),
+                *echo,
+                (151, b"0"),
+                (14, b"0"),
+                (6, b"0"),
+            )
             self.send(b"8", body)
         elif message.msg_type != b"8" or self.role == "acceptor":
             number = message.get(34, b"")
@@ -196,7 +215,12 @@ class CorePeer:
         return SessionProfile(self.target, self.sender, **values)  # type: ignore[arg-type]
 
     def configure(self, settings: dict[str, str]) -> None:
-        known = {setting.name for setting in fields(SessionProfile)} | {"role", "next_in", "next_out", "credentials"}
+        known = {setting.name for setting in fields(SessionProfile)} | {
+            "role",
+            "next_in",
+            "next_out",
+            "credentials",
+        }
         assert settings.keys() <= known, f"no such setting: {settings.keys() - known}"
         counters = Counters(int(settings.get("next_in", 1)), int(settings.get("next_out", 1)))
         self.owner = Owner(self._profile(settings), settings.get("role", "acceptor"), counters)
@@ -234,6 +258,9 @@ class CorePeer:
                 session.logon(now_ns, reset=argument == "reset")
             case "logout":
                 session.logout(argument.encode() or None, now_ns)
+            case "sleep":  # no deadline is looked at before the time is over
+                self.owner.now_ns += int(float(argument) * NS_PER_S)
+                session.tick(self.owner.now_ns)
             case "send":
                 parts = [part.partition("=") for part in argument.strip("|").split("|")]
                 (_, _, msg_type), *body = parts

@@ -1,20 +1,24 @@
 """Conversation scripts: what a peer says to fixsim and what it must hear, one rule per file.
 
-    # a comment; the first one says the rule and its source
-    set KEY VALUE       before anything else: a setting of the profile, or role, next_in, next_out, credentials
-    connect             a transport comes up          hang up    the peer closes it
-    closed              fixsim has closed it, and nothing is left to be heard
-    > FIELDS            the peer says this
-    < FIELDS            the next message the peer hears
-    @ SECONDS           time passes
-    do VERB ...         fixsim's owner acts: logon [reset], logout [TEXT], send FIELDS (an application message)
+    # a comment; the first ones say the rule and its source
+    set KEY VALUE   before anything else: a setting of the profile, or role, next_in, next_out, credentials
+    connect         a transport comes up
+    hang up         the peer closes it
+    closed          fixsim has closed it, and nothing is left to be heard
+    > FIELDS        the peer says this
+    < FIELDS        the next message the peer hears
+    @ SECONDS       time passes
+    do VERB ...     fixsim's owner acts: logon [reset], logout [TEXT], send FIELDS (an application message),
+                    sleep SECONDS (no deadline is looked at before they are over)
 
-FIELDS are `tag=value` with `|` behind each. A `>` line that begins with `35=` is completed: 8, 9, 49, 52, 56 and 10 are added
-unless given. One that begins with `8=` is said as it stands, only a missing 9 or 10 is added; `raw` in front of it keeps
-even those away. `<+2>` as a value is the time now plus two seconds. A `<` line names every field but 8, 9, 10, 49, 52 and 56, in any
-order; `*` is any value, and `...` at the end lets further fields pass. OrigSendingTime(122) must always be a time.
+FIELDS are `tag=value` with `|` behind each. A `>` line that begins with `35=` is completed: 8, 9, 49, 52, 56
+and 10 are added unless given, or left out on purpose (`-56`). One that begins with `8=` is said as it stands,
+only a missing 9 or 10 is added; `raw` in front of it keeps even those away. `<+2>` is the time now plus two
+seconds. A `<` line names every field but 8, 9, 10, 49, 52 and 56, in any order; `*` is any value, and `...` at
+the end lets further fields pass. OrigSendingTime(122) must always be a time.
 
-This module knows no transport: `Peer` is what it needs, `core.py` gives it over the bare Session, a socket can do so too.
+This module knows no transport: `Peer` is what it needs, `core.py` gives it over the bare Session, a socket can
+do so too.
 """
 
 import re
@@ -133,12 +137,14 @@ def frame(text: str, peer: Peer) -> bytes:
     if text.startswith("35="):
         text = _completed(text, peer)
     octets = codec.parse_shown(text)
-    if b"\x019=" not in octets:
-        head, _, rest = octets.partition(b"\x01")
-        octets = b"%b\x019=%d\x01%b" % (head, len(rest.partition(b"\x0110=")[0] + b"\x01" * (b"\x0110=" in rest)), rest)
-    if b"\x0110=" not in octets:
-        octets += b"10=%03d\x01" % (sum(octets) % 256)
-    return octets
+    body, _, last = octets.removesuffix(b"\x01").rpartition(b"\x01")
+    if not last.startswith(b"10="):
+        body, last = octets[:-1], b""
+    if b"\x019=" not in body:
+        begin, _, rest = body.partition(b"\x01")
+        body = b"%b\x019=%d\x01%b" % (begin, len(rest) + 1, rest)
+    last = last or b"10=%03d" % (sum(body + b"\x01") % 256)
+    return b"%b\x01%b\x01" % (body, last)
 
 
 def _time(offset: str | None, peer: Peer) -> str:
@@ -146,7 +152,7 @@ def _time(offset: str | None, peer: Peer) -> str:
 
 
 def _completed(text: str, peer: Peer) -> str:
-    """A short line with the common header behind its MsgType; a field written as `-56` is left out on purpose."""
+    """A short line with the common header behind its MsgType."""
     parts = text.rstrip("|").split("|")
     given = {part.partition("=")[0] for part in parts}
     left_out = {part[1:] for part in parts if "=" not in part and part.startswith("-")}
@@ -156,7 +162,7 @@ def _completed(text: str, peer: Peer) -> str:
         parts.insert(0, "8=FIX.4.4")
     else:
         parts.insert(0, parts.pop(next(at for at, part in enumerate(parts) if part.startswith("8="))))
-    rest = [part for part in parts[2:] if "=" in part]
+    rest = [part for part in parts[2:] if part.removeprefix("-") not in left_out]
     return "|".join([*parts[:2], *header, *rest]) + "|"
 
 
