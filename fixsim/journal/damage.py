@@ -17,13 +17,13 @@ from fixsim.journal.record import (
     STEP,
 )
 from fixsim.journal.segments import Segment, Segments
-from fixsim.layout import JOURNAL_VERSION, RECORD_MAGIC, Kind
+from fixsim.layout import RECORD_MAGIC, Kind
 from fixsim.limits import RECORD_ALIGN, RECORD_HEADER_BYTES
 
-#: Fields of a SEGMENT record that a reader names when they differ: version in `seq`, CRC of the last seal in
-#: `back`.
-SEQ_FIELD: Final = 8
-BACK_FIELD: Final = 9
+#: Fields of a SEGMENT record, by their place in HEADER: layout digest, version, CRC of the last seal before.
+DIGEST: Final = 6
+VERSION: Final = 8
+BACK: Final = 9
 
 
 def seal_holds(segment: Segment, offset: int) -> bool:
@@ -50,13 +50,14 @@ def seal_behind(segment: Segment, offset: int) -> int | None:
 
 
 def begun(segment: Segment) -> bool:
-    """Does the file begin with a SEGMENT record of its own position? It got that only when all before it was
-    sealed.
+    """Does the file begin with a SEGMENT record of its own position, written as far as its version?
+
+    It got its name only when all in front of it was sealed, so this alone is proof of that.
     """
     if segment.size < RECORD_HEADER_BYTES:
         return False
-    magic, kind, length, position = STEP.unpack_from(segment.view, 0)
-    return bool((magic, kind, length, position) == (RECORD_MAGIC, Kind.SEGMENT, 0, segment.first))
+    fields = HEADER.unpack_from(segment.view, 0)
+    return bool(fields[:2] == (RECORD_MAGIC, Kind.SEGMENT) and fields[4] == segment.first and fields[VERSION])
 
 
 def said_behind(segments: Segments, segment: Segment, offset: int) -> int | None:
@@ -73,16 +74,16 @@ def said_behind(segments: Segments, segment: Segment, offset: int) -> int | None
     return found
 
 
-def segment_fault(segment: Segment, crc: int, wanted: bytes) -> str:
-    """Why the segment's first record is not `wanted`, which continues the chain at `crc`."""
+def segment_fault(segment: Segment, wanted: bytes) -> str:
+    """Why the segment's first record is not `wanted`."""
     if not begun(segment):
         return f"{segment.path.name} does not begin with a SEGMENT record"
-    fields = HEADER.unpack_from(segment.view, 0)
-    if fields[SEQ_FIELD] != JOURNAL_VERSION:
-        return f"{segment.path.name} is of journal version {fields[SEQ_FIELD]}, this is {JOURNAL_VERSION}"
-    if fields[BACK_FIELD] != crc:
-        named = fields[BACK_FIELD]
-        return f"{segment.path.name} continues seal {named:08x}, what is before it ends at {crc:08x}"
-    if fields[6] != HEADER.unpack(wanted)[6]:
-        return f"{segment.path.name} has records of another layout"
-    return f"the SEGMENT record of {segment.path.name} is damaged"
+    fields, expected = HEADER.unpack_from(segment.view, 0), HEADER.unpack(wanted)
+    name, named = segment.path.name, fields[BACK]
+    if fields[VERSION] != expected[VERSION]:
+        return f"{name} is of journal version {fields[VERSION]}, this is {expected[VERSION]}"
+    if fields[DIGEST] != expected[DIGEST]:
+        return f"{name} has records of another layout"
+    if named != expected[BACK]:
+        return f"{name} continues seal {named:08x}, what is before it ends at {expected[BACK]:08x}"
+    return f"the SEGMENT record of {name} is damaged"

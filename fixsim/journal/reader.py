@@ -239,7 +239,7 @@ class Reader:
             if offset == 0:
                 wanted = segment_record(segment.first, crc)
                 if segment.view[:RECORD_HEADER_BYTES] != wanted:
-                    return Stop(position, end, damage.segment_fault(segment, crc, wanted))
+                    return Stop(position, end, damage.segment_fault(segment, wanted))
                 offset = RECORD_HEADER_BYTES
                 end = position = segment.first + offset
             if not _is_blank(segment, offset):
@@ -260,13 +260,12 @@ class Reader:
 
         A live writer may have finished the very batch in between: then that batch is the answer.
         """
-        segment = self._segments.at(stop.position)
+        segment = self._segments.at(stop.end)
         if segment is None:
-            # a hole: the segment before it is there, something behind it too, or the walk had not come here
-            if stop.position > 0 and stop.reason:
-                raise JournalCorrupt(stop.reason, stop.position)
             return stop
-        behind = damage.said_behind(self._segments, segment, stop.position - segment.first)
+        # from the sealed end, not from the fault: a damaged length may have led the walk over many good
+        # batches
+        behind = damage.said_behind(self._segments, segment, stop.end - segment.first)
         if behind is None:
             return stop
         again = self._step(place)
@@ -289,18 +288,18 @@ def _sealed(segment: Segment, offset: int, previous_crc: int) -> tuple[Batch, Pl
     begin = segment.first + offset
     at, count = _walk(segment, offset)
     if at + SEAL_RECORD_BYTES > segment.size:
-        return Stop(segment.first + at, begin, "the batch does not end in its segment")
+        return Stop(begin, begin, "the batch does not end in its segment")
     magic, kind, length, position = STEP.unpack_from(segment.view, at)
     if magic != RECORD_MAGIC or kind != Kind.SEAL or position != segment.first + at:
-        return Stop(segment.first + at, begin, "a record header is damaged")
+        return Stop(begin, begin, f"no record of the batch lies at {segment.first + at}")
     said = SEAL_BODY.unpack_from(segment.view, at + RECORD_HEADER_BYTES)
     if length != SEAL_BODY.size or (said[0], said[3], said[4]) != (count, 0, begin):
-        return Stop(segment.first + at, begin, "a seal does not fit its batch")
+        return Stop(begin, begin, f"the seal at {segment.first + at} does not fit its batch")
     crc: int = google_crc32c.value(segment.octets[offset : at + RECORD_HEADER_BYTES])
     if said[1] != crc:
-        return Stop(begin, begin, "the checksum of a batch is wrong")
+        return Stop(begin, begin, "the checksum of the batch is wrong")
     if said[2] != previous_crc:
-        return Stop(segment.first + at, begin, "a seal does not name the seal before it")
+        return Stop(begin, begin, f"the seal at {segment.first + at} does not name the seal before it")
     end = segment.first + at + SEAL_RECORD_BYTES
     return Batch(begin, end, segment.view[offset:at]), Place(end, crc)
 

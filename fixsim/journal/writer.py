@@ -123,6 +123,9 @@ class Writer:
         self._disk = disk or Disk()
         self._descriptor, self._first = NIL, 0
         self._limit = 0
+        #: Position behind what a failed write may have left; what no seal covers is zeroed before the segment
+        #: is left.
+        self._soiled_end = 0
         self._ahead: Ahead | None = None
 
     @classmethod
@@ -214,6 +217,7 @@ class Writer:
         try:
             self._disk.write_all(self._descriptor, view[:end], begin - self._first)
         except OSError as error:
+            self._soiled_end = max(self._soiled_end, begin + end)
             raise journal_error(error, "a batch cannot be written", begin) from error
         self.position, self.crc = begin + end, crc
         return self.position
@@ -294,6 +298,10 @@ class Writer:
 
     def _roll(self, first: int) -> None:
         """Go to the segment at `first`. Raises OSError; then the present one stays in use."""
+        if self._soiled_end > self.position:
+            zeros = memoryview(bytes(self._soiled_end - self.position))
+            self._disk.write_all(self._descriptor, zeros, self.position - self._first)
+            self._soiled_end = self.position
         if self._ahead is None or self._ahead.first != first:
             self._start_ahead(first)
             assert self._ahead is not None
