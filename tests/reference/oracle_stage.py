@@ -36,9 +36,7 @@ class Venue:
     def say(self, session: str, text: str) -> list[Reply]:
         return self.exchange.receive(session, fields(f"{text}|{HEAD}"), self.now_ns)
 
-    def order(
-        self, session: str, name: str, side: int, qty: object, price: object = None, more: str = ""
-    ) -> list[Reply]:
+    def order(self, session: str, name: str, side: int, qty: object, price: object = None, more: str = "") -> list[Reply]:
         """A NewOrderSingle(D) for AAPL; a limit order if it has a price."""
         kind = "40=1" if price is None else f"40=2|44={price}"
         text = f"35=D|11={name}|55=AAPL|54={side}|38={qty}|{kind}"

@@ -63,8 +63,7 @@ def test_fills_are_seen_as_they_happen() -> None:
     place(book, sell(5, "10"), sell(5, "11"))
     taker = buy(8, "11")
     seen = [
-        (int(fill.qty), str(fill.price), int(taker.leaves), int(fill.maker.leaves))
-        for fill in book.place(taker, rests=True)
+        (int(fill.qty), str(fill.price), int(taker.leaves), int(fill.maker.leaves)) for fill in book.place(taker, rests=True)
     ]
     assert seen == [(5, "10", 3, 0), (3, "11", 0, 2)]
     assert book.last_trade == (Decimal(11), Decimal(3))
@@ -90,7 +89,7 @@ def test_cancel_takes_an_order_out_of_the_middle() -> None:
     place(book, *orders)
     book.cancel(orders[1], b"4")
     assert queue(book.bids) == [("10", [1, 3])]
-    assert (orders[1].leaves, orders[1].status) == (0, b"4")
+    assert (orders[1].leaves, orders[1].status) == (Decimal(0), b"4")
 
 
 def test_empty_levels_are_removed() -> None:
@@ -106,7 +105,7 @@ def test_replace_acts_at_once_and_yields_the_fills_that_follow() -> None:
     mover = buy(5, "9")
     place(book, mover, sell(3, "10"))
     fills = book.replace(mover, Decimal(10), Decimal(7))
-    assert (mover.price, mover.qty, mover.leaves) == (10, 7, 7)
+    assert (mover.price, mover.qty, mover.leaves) == (Decimal(10), Decimal(7), Decimal(7))
     assert [int(fill.qty) for fill in fills] == [3]
     assert (queue(book.bids), queue(book.asks)) == ([("10", [4])], [])
 
@@ -127,7 +126,9 @@ actions = st.lists(
 
 def play(steps: Iterable[tuple[str, str, int, str | None, int]]) -> tuple[Book, list[Order], list[Fill]]:
     """A book after these actions, every order it ever saw, and every fill."""
-    book, orders, fills = Book(), [], []
+    book = Book()
+    orders: list[Order] = []
+    fills: list[Fill] = []
     for verb, side, qty, price, target in steps:
         resting = [one for one in orders if one in book.own(one)]
         if verb == "place" or not resting:
@@ -175,9 +176,7 @@ def test_no_fill_is_worse_than_either_limit(steps: list[tuple[str, str, int, str
                 assert fill.price <= one.price if one.is_buy else fill.price >= one.price
 
 
-@given(
-    actions, st.sampled_from("12"), st.integers(1, 40), st.one_of(st.none(), st.integers(95, 105).map(str))
-)
+@given(actions, st.sampled_from("12"), st.integers(1, 40), st.one_of(st.none(), st.integers(95, 105).map(str)))
 def test_look_ahead_says_what_placing_would_do(
     steps: list[tuple[str, str, int, str | None, int]], side: str, qty: int, price: str | None
 ) -> None:
@@ -189,9 +188,7 @@ def test_look_ahead_says_what_placing_would_do(
 
 
 @given(actions, st.integers(1, 30))
-def test_the_oldest_of_the_best_price_trades_first(
-    steps: list[tuple[str, str, int, str | None, int]], qty: int
-) -> None:
+def test_the_oldest_of_the_best_price_trades_first(steps: list[tuple[str, str, int, str | None, int]], qty: int) -> None:
     book, _, _ = play(steps)
     line = [one for _, resting in book.asks for one in resting]
     makers = [fill.maker for fill in place(book, buy(qty))]

@@ -37,9 +37,7 @@ def test_whole_list(venue: Venue) -> None:
 
 
 def test_list_of_one_symbol(venue: Venue) -> None:
-    assert only(venue, "35=x|320=R|559=0|55=AAPL").endswith(
-        "|560=0|393=1|146=1|55=AAPL|15=USD|561=1|562=1|58=tick=0.01"
-    )
+    assert only(venue, "35=x|320=R|559=0|55=AAPL").endswith("|560=0|393=1|146=1|55=AAPL|15=USD|561=1|562=1|58=tick=0.01")
 
 
 def test_list_that_cannot_be_given(venue: Venue) -> None:
@@ -89,8 +87,7 @@ def test_snapshot_by_order(venue: Venue) -> None:
 def test_depth_limits_the_levels_and_types_come_as_asked(venue: Venue) -> None:
     asked = "35=V|115=C|262=M|263=0|264=001|267=3|269=1|269=0|269=1|146=1|55=AAPL"
     assert only(with_orders(venue), asked) == (
-        "A 35=W|128=C|262=M|55=AAPL|268=2|"
-        "269=1|270=10.05|271=7|346=1|290=1|269=0|270=10.00|271=30|346=2|290=1"
+        "A 35=W|128=C|262=M|55=AAPL|268=2|269=1|270=10.05|271=7|346=1|290=1|269=0|270=10.00|271=30|346=2|290=1"
     )
 
 
@@ -102,10 +99,7 @@ def test_depth_is_at_most_a_thousand(venue: Venue) -> None:
 
 
 def test_empty_book_is_one_empty_entry(venue: Venue) -> None:
-    assert (
-        only(venue, ASK.replace("|269=0|269=1", "|269=1|269=0"))
-        == "A 35=W|262=M|55=AAPL|268=1|269=1|270=0|271=0"
-    )
+    assert only(venue, ASK.replace("|269=0|269=1", "|269=1|269=0")) == "A 35=W|262=M|55=AAPL|268=1|269=1|270=0|271=0"
 
 
 def test_one_snapshot_per_instrument(venue: Venue) -> None:
@@ -136,9 +130,7 @@ def test_refused_market_data_request(venue: Venue, old: str, new: str, reason: s
 
 @pytest.mark.parametrize("msg_type", ["8", "R", "q", "AF", "B"])
 def test_other_application_messages_are_not_supported(venue: Venue, msg_type: str) -> None:
-    assert only(venue, f"35={msg_type}|115=C") == (
-        f"A 35=j|128=C|45=2|372={msg_type}|380=3|58=Unsupported Message Type"
-    )
+    assert only(venue, f"35={msg_type}|115=C") == (f"A 35=j|128=C|45=2|372={msg_type}|380=3|58=Unsupported Message Type")
 
 
 @pytest.mark.parametrize(
@@ -166,4 +158,4 @@ def test_message_may_be_bytes_or_decoded_by_simplefix() -> None:
 @pytest.mark.parametrize("wire", [b"8=FIX.4.4\x01", [(11, b"a")]])
 def test_what_is_no_message_is_our_own_mistake(wire: object) -> None:
     with pytest.raises(GarbledMessage):
-        ReferenceExchange([]).receive("A", wire, 0)  # type: ignore[arg-type]
+        ReferenceExchange([]).receive("A", wire, 0)

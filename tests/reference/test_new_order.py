@@ -80,9 +80,7 @@ def test_short_sell_is_a_sell_and_is_echoed(venue: Venue) -> None:
 def test_reports_of_an_order_carry_its_account_and_its_routing_reversed(venue: Venue) -> None:
     venue.say("A", "35=D|50=DESK|57=X|115=C|116=T|142=L|144=M|1=ACC|11=a|55=AAPL|54=1|38=10|40=2|44=10")
     maker = venue.sell("B", "b", 10, "10")[-1]
-    assert shown(maker).startswith(
-        "A 35=8|50=X|57=DESK|128=C|129=T|143=L|145=M|37=1|11=a|17=4|150=F|39=2|1=ACC|"
-    )
+    assert shown(maker).startswith("A 35=8|50=X|57=DESK|128=C|129=T|143=L|145=M|37=1|11=a|17=4|150=F|39=2|1=ACC|")
 
 
 def test_handling_words_are_taken_and_min_qty_of_zero_asks_for_nothing(venue: Venue) -> None:
@@ -141,9 +139,7 @@ def test_fok_that_can_fill_fills(venue: Venue) -> None:
     venue.sell("A", "a", 60, "10")
     venue.sell("A", "b", 60, "10.01")
     replies = venue.buy("B", "x", 100, "10.01", "59=4")
-    check(
-        [replies[0], replies[-2], replies[-1]], "B 150=0", "B 150=F|39=2|14=100|151=0", "A 150=F|39=1|151=20"
-    )
+    check([replies[0], replies[-2], replies[-1]], "B 150=0", "B 150=F|39=2|14=100|151=0", "A 150=F|39=1|151=20")
 
 
 # ---------------------------------------------------------------- refused
@@ -274,8 +270,7 @@ def test_duplicate_of_a_live_order_tells_its_state(venue: Venue) -> None:
     venue.sell("B", "s", 30, "10")
     check(
         venue.order("A", "a", 2, 7, "12", "1=OTHER"),
-        "A 11=a|37=1|150=8|39=1|103=6|38=100|44=10.00|151=70|14=30|6=10.000000|54=2|40=2|1=OTHER|-59|"
-        "58=Duplicate ClOrdID(11)",
+        "A 11=a|37=1|150=8|39=1|103=6|38=100|44=10.00|151=70|14=30|6=10.000000|54=2|40=2|1=OTHER|-59|58=Duplicate ClOrdID(11)",
     )
     venue.replace("A", "a2", "a", 90, "10")
     check(venue.buy("A", "a", 7, "12"), "A 11=a|37=1|150=8|39=1|103=6|38=90|151=60|14=30")
@@ -285,9 +280,7 @@ def test_duplicate_of_a_closed_order_is_a_plain_refusal(venue: Venue) -> None:
     venue.buy("A", "a", 100, "10")
     venue.cancel("A", "c", "a")
     for name in ("a", "c"):
-        check(
-            venue.buy("A", name, 7, "12"), f"A 11={name}|37=NONE|150=8|39=8|103=6|38=7|44=12|151=0|14=0|6=0"
-        )
+        check(venue.buy("A", name, 7, "12"), f"A 11={name}|37=NONE|150=8|39=8|103=6|38=7|44=12|151=0|14=0|6=0")
 
 
 def test_poss_resend_of_a_seen_order_reports_its_state_once(venue: Venue) -> None:

@@ -45,18 +45,14 @@ def test_cancel_is_answered_with_the_routing_of_the_request(venue: Venue) -> Non
 def test_request_for_an_unknown_order(venue: Venue, kind: str, session: str, text: str) -> None:
     replies = venue.say(session, f"35={kind}|{text}|38=10|40=2|44=9")
     answered = "1" if kind == "F" else "2"
-    check(
-        replies, f"{session} 35=9|37=NONE|39=8|102=1|434={answered}|11=c|41={text[8:].split('|')[0]}|-17|-55"
-    )
+    check(replies, f"{session} 35=9|37=NONE|39=8|102=1|434={answered}|11=c|41={text[8:].split('|')[0]}|-17|-55")
     check(venue.cancel("A", "c", "a"), "A 150=4|11=c|17=5")  # neither id nor ExecID was used
 
 
 def test_cancel_reject_is_written_in_full(venue: Venue) -> None:
     venue.cancel("A", "c", "a")
     (reply,) = venue.cancel("A", "d", "a", more="115=HUB")
-    assert shown(reply) == (
-        "A 35=9|128=HUB|37=1|11=d|41=a|39=4|434=1|102=0|60=20240102-10:00:00.000|58=Too late to cancel"
-    )
+    assert shown(reply) == ("A 35=9|128=HUB|37=1|11=d|41=a|39=4|434=1|102=0|60=20240102-10:00:00.000|58=Too late to cancel")
 
 
 def test_replaced_id_and_the_id_of_a_request_name_no_order(venue: Venue) -> None:
