@@ -63,9 +63,9 @@ class Session:
     def logon(self, now_ns: int, reset: bool = False, fields: Fields = ()) -> None:
         """Say Logon (initiator); with `reset` both sides restart at 1, also in the middle of a conversation.
 
-        `fields` (553, 554, 58 ...) are added to its body. In mid-conversation the messages of the peer's
-        old run are still taken until its answer comes. Raises SessionMisuse for an acceptor, and where no
-        Logon can be said.
+        `fields` (553, 554, 58 ...) are added to its body. In mid-conversation the messages of the peer's old run
+        are still taken until its answer comes. A restart that was never answered is asked for again by the next
+        Logon. Raises SessionMisuse for an acceptor, and where no Logon can be said.
         """
         talk = self._talk
         if talk.role != "initiator":
@@ -73,9 +73,9 @@ class Session:
         if talk.is_logged_on:
             return self._restart(now_ns, reset, fields)
         talk.move(Step.LOGON_SAID)
+        reset = talk.reset_owed = reset or talk.reset_owed
         if reset:
             talk.restart()
-        talk.reset_asked = reset
         talk.say(logon.request(talk.profile, reset, talk.counters.next_in, fields), now_ns)
         talk.timers.wait_for_answer(talk.profile.logon_timeout_s, now_ns)
         return None
@@ -90,6 +90,7 @@ class Session:
         talk.counters.next_in = next_in
         talk.move(Step.NUMBERS_RESTARTED)
         talk.say(logon.request(talk.profile, True, 1, fields), now_ns)
+        talk.reset_owed = True
         talk.own_reset_ns = talk.timers.answer_ns = now_ns + span_ns(talk.profile.logon_timeout_s)
 
     def logout(self, text: bytes | None, now_ns: int) -> None:

@@ -49,7 +49,7 @@ class Stored:
 
 @dataclass
 class Owner:
-    """The owner of one Session. `out` is what it said, `kept` what it received by token, `happened` the rest."""
+    """The owner of one Session: `out` is what it said, `kept` what it received by token, `happened` the rest."""
 
     profile: SessionProfile
     role: str = "acceptor"

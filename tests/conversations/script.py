@@ -11,14 +11,14 @@
     do VERB ...     fixsim's owner acts: logon [reset], logout [TEXT], send FIELDS (an application message),
                     sleep SECONDS (no deadline is looked at before they are over)
 
-FIELDS are `tag=value` with `|` behind each. A `>` line that begins with `35=` is completed: 8, 9, 49, 52, 56
-and 10 are added unless given, or left out on purpose (`-56`). One that begins with `8=` is said as it stands,
-only a missing 9 or 10 is added; `raw` in front of it keeps even those away. `<+2>` is the time now plus two
-seconds. A `<` line names every field but 8, 9, 10, 49, 52 and 56, in any order; `*` is any value, and `...` at
-the end lets further fields pass. OrigSendingTime(122) must always be a time.
+FIELDS are `tag=value` with `|` behind each. A `>` line that begins with `35=` is completed: 8, 9, 49, 52,
+56 and 10 are added unless given, or left out on purpose (`-56`). One that begins with `8=` is said as it
+stands, only a missing 9 or 10 is added; `raw` in front of it keeps even those away. `<+2>` is the time now
+plus two seconds. A `<` line names every field but 8, 9, 10, 49, 52 and 56, in any order; `*` is any value,
+and `...` at the end lets further fields pass. OrigSendingTime(122) must always be a time.
 
-This module knows no transport: `Peer` is what it needs, `core.py` gives it over the bare Session, a socket can
-do so too.
+This module knows no transport: `Peer` is what it needs, `core.py` gives it over the bare Session, a socket
+can do so too.
 """
 
 import re
