@@ -1,8 +1,8 @@
 """Who is answered what: the rules of engagement, read out once more in plain Python.
 
 `ReferenceExchange.receive` takes one application message of a named session and returns every reply it
-causes, in the order they are said. Capacities are not modelled: there is always room, and no id is ever
-forgotten.
+causes, in the order they are said. Capacities are not modelled: there is always room, and no id is forgotten
+within the day.
 """
 
 import hashlib
@@ -107,7 +107,10 @@ class ReferenceExchange:
             return list(handler(session, message))
 
     def expire(self, now_ns: int) -> list[Reply]:
-        """A new trading day's first deadline: resting Day orders accepted on an earlier date are over."""
+        """A new trading day's first deadline: resting Day orders accepted on an earlier date are over.
+
+        Only the current ids of open orders are known afterwards.
+        """
         self._now_ns = now_ns
         over = [
             order
@@ -119,6 +122,8 @@ class ReferenceExchange:
             for order in over:
                 self._take_out(order, EXPIRED)
                 replies.append(self._report(order, b"C"))
+        current = [((order.session, order.cl_ord_id), order) for order in self.open.values()]
+        self.names = dict(current)
         return replies
 
     def halt(self, symbol: str) -> None:

@@ -226,8 +226,20 @@ def test_day_orders_expire_in_the_order_they_were_accepted() -> None:
         "B 150=C|39=C|11=dear|151=0|128=HUB",
     )
     assert venue.bids() == [("2", ["stays 10"])]
-    check(venue.cancel("B", "c", "dear"), "B 35=9|102=0|39=C")
     assert venue.next_day() == []
+
+
+def test_a_new_date_forgets_all_ids_but_those_that_open_orders_go_by() -> None:
+    venue = Venue()
+    venue.buy("A", "day", 10, "1", "59=0")
+    venue.buy("A", "first", 10, "2", "59=1")
+    venue.replace("A", "second", "first", 20, "2")
+    venue.next_day()
+    check(venue.cancel("A", "c", "day"), "A 35=9|37=NONE|102=1|39=8")
+    check(venue.status("A", "first"), "A 150=I|39=8|103=5")
+    check(venue.buy("A", "second", 10, "1"), "A 150=8|103=6|37=2")
+    check(venue.buy("A", "first", 10, "1"), "A 150=0|37=3")
+    check(venue.buy("A", "day", 10, "1"), "A 150=0|37=4")
 
 
 def test_orders_of_the_new_date_do_not_expire_with_the_old_ones(venue: Venue) -> None:
