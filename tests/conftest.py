@@ -1,1 +1,22 @@
-"""Makes this folder importable for what the tests of several rooms share, such as `flows`."""
+"""What the tests of all rooms stand on: this folder is importable (`flows`), compiled kernels are kept between runs.
+
+The kernel cache is named before anything of fixsim is imported, so that processes a test starts, with whatever HOME it gives
+them, find the same kernels. Without compilation (NUMBA_DISABLE_JIT=1) property tests try fewer examples.
+"""
+
+import os
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+if "FIXSIM_KERNEL_CACHE" not in os.environ:
+    base = os.environ.get("XDG_CACHE_HOME")
+    os.environ["FIXSIM_KERNEL_CACHE"] = str((Path(base) if base else Path.home() / ".cache") / "fixsim")
+
+#: Do the kernels run as plain Python?
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+# The first call of a kernel may compile for seconds: a deadline for one example would say nothing.
+settings.register_profile("compiled", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("plain", settings.get_profile("compiled"), max_examples=25)
+settings.load_profile("plain" if PLAIN else "compiled")

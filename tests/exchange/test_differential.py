@@ -1,0 +1,175 @@
+"""Two exchanges, one conversation: the kernels behind real frames, and the oracle in plain Python, must say the same.
+
+Every step goes to both; replies are compared field by field in the order they were said, books after every step (after
+every hundredth in long flows). A failure prints the conversation up to the first difference; hypothesis shrinks it first.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flows import SESSIONS, TRADED, VERBS, Composer, Step, compose, seeded_flow, steps
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchange.stage import DAY_NS, MORNING_NS, Field, Said, Stage, shown, small_config
+from fixsim.reference.check import ReportChecker
+from fixsim.reference.exchange import ReferenceExchange
+from fixsim.reference.listing import Listing
+
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+#: Messages shown before the first difference.
+STORY = 60
+
+
+@dataclass(frozen=True)
+class Order:
+    """Something that is no message: `halt`, `resume` of a symbol, or the next `day`."""
+
+    verb: str
+    symbol: str = ""
+
+
+#: One thing that happens to both exchanges.
+Event = tuple[str, list[Field]] | Order
+
+
+class Twins:
+    """Both exchanges, and what was said to and by them."""
+
+    def __init__(self, strictness: str = "strict", **venue: Any) -> None:
+        config = small_config(strictness)
+        self.stage = Stage(config)
+        self.stage.log_on(*SESSIONS)
+        self.oracle = ReferenceExchange(
+            [Listing.of(instrument) for instrument in config.instruments],
+            avg_px_decimals=config.venue.avg_px_decimals,
+            timestamp_digits=config.venue.timestamp_digits,
+        )
+        self.checker = ReportChecker()
+        self.story: list[str] = []
+
+    def run(self, events: Iterable[Event], every: int = 1) -> None:
+        """Let all of `events` happen; books are compared after `every` so many."""
+        for count, event in enumerate(events, 1):
+            self.happen(event)
+            if count % every == 0:
+                self.compare_books()
+        self.compare_books()
+        self.checker.finish()
+
+    def happen(self, event: Event) -> None:
+        """One event, and what both say to it."""
+        self.stage.now_ns += 1_000_000
+        if isinstance(event, Order):
+            self.story.append(f"@ {event.verb} {event.symbol}")
+            said, expected = self._order(event)
+        else:
+            session, fields = event
+            number = self.stage.numbers[session] + 1
+            self.story.append(f"> {session} {shown(fields)}")
+            said = self.stage.say(session, fields)
+            replies = self.oracle.receive(session, [*fields, (34, b"%d" % number)], self.stage.now_ns)
+            expected = [(reply.session, reply.fields) for reply in replies]
+        self.compare(said, expected)
+
+    def _order(self, event: Order) -> tuple[list[Said], list[Said]]:
+        if event.verb == "day":
+            self.stage.now_ns += DAY_NS
+            said = self.stage.tick(self.stage.now_ns)
+            return said, [(reply.session, reply.fields) for reply in self.oracle.expire(self.stage.now_ns)]
+        known = self.stage.command(event.verb, symbol=event.symbol)["ok"]
+        assert known == (event.symbol in self.oracle.board.listed)
+        if known:
+            (self.oracle.halt if event.verb == "halt" else self.oracle.resume)(event.symbol)
+        return [], []
+
+    def compare(self, said: list[Said], expected: list[Said]) -> None:
+        """The same messages to the same sessions in the same order."""
+        for place in range(max(len(said), len(expected))):
+            ours = said[place] if place < len(said) else None
+            theirs = expected[place] if place < len(expected) else None
+            if ours is None or theirs is None or ours != theirs:
+                self.fail(f"message {place + 1} of the answer differs", _told(ours), _told(theirs))
+            self.story.append(f"< {_told(ours)}")
+            self.checker.see(ours[1], ours[0])
+
+    def compare_books(self) -> None:
+        """The same orders in the same queues, the same counters."""
+        state = self.oracle.state()
+        ours = {symbol: _plain(sides) for symbol, sides in self.stage.books().items()}
+        theirs = {symbol: _plain((book.bids, book.asks)) for symbol, book in state.items()}
+        if list(ours) != list(theirs):
+            self.fail("the instruments differ", str(list(ours)), str(list(theirs)))
+        for symbol in ours:
+            for side, mine, other in zip(("bids", "asks"), ours[symbol], theirs[symbol], strict=True):
+                if mine != other:
+                    self.fail(f"the {side} of {symbol} differ", "\n".join(mine), "\n".join(other))
+        core = self.stage.exchange.core
+        ids = [int(core[name]) for name in ("order_id", "exec_id", "match_id", "response_id")]
+        oracle = self.oracle
+        wanted = [oracle.order_id, oracle.exec_id, oracle.match_id, oracle.inquiries.security_response_id]
+        if ids != wanted:
+            self.fail("the counters differ", str(ids), str(wanted))
+
+    def fail(self, what: str, ours: str, theirs: str) -> None:
+        """Fail with the conversation so far."""
+        story = "\n".join(self.story[-STORY:])
+        pytest.fail(f"{what}\n{story}\n-- exchange:\n{ours}\n-- oracle:\n{theirs}", pytrace=False)
+
+
+def _told(said: Said | None) -> str:
+    return "nothing" if said is None else f"{said[0]} {shown(said[1])}"
+
+
+def _plain(sides: Iterable[Iterable[tuple[Decimal, list[Any]]]]) -> list[list[str]]:
+    """Both sides as lines: price, then its queue."""
+    return [
+        [f"{price.normalize():f}: " + ", ".join(_order_text(*order) for order in orders) for price, orders in side]
+        for side in sides
+    ]
+
+
+def _order_text(session: str, name: bytes, order_id: int, *amounts: Decimal) -> str:
+    return f"{session} {name!r} {order_id} " + " ".join(f"{amount.normalize():f}" for amount in amounts)
+
+
+# ---------------------------------------------------------------- flows
+
+#: Halts and days between the messages; a Step is turned into a message when its turn comes.
+ORDERS = st.sampled_from(
+    [Order(verb, listing.symbol) for verb in ("halt", "resume") for listing in TRADED] + [Order("day")]
+)
+
+
+def composed(mixed: Iterable[Step | Order]) -> list[Event]:
+    """Steps as messages, in order, everything else as it is."""
+    composer = Composer()
+    return [item if isinstance(item, Order) else composer.message(item) for item in mixed]
+
+
+def eventful(verbs: tuple[str, ...], max_size: int) -> st.SearchStrategy[list[Event]]:
+    """Messages with halts and days between them."""
+    item = st.one_of(steps(verbs), steps(verbs), steps(verbs), steps(verbs), ORDERS)
+    return st.lists(item, max_size=max_size).map(composed)
+
+
+@given(st.lists(steps(), max_size=60).map(compose))
+@settings(max_examples=25 if PLAIN else 250)
+def test_both_exchanges_say_the_same(flow: list[Event]) -> None:
+    Twins().run(flow)
+
+
+@given(eventful(VERBS, 50))
+@settings(max_examples=15 if PLAIN else 150)
+def test_both_exchanges_say_the_same_through_halts_and_days(flow: list[Event]) -> None:
+    Twins().run(flow)
+
+
+@pytest.mark.parametrize("seed", range(2 if PLAIN else 6))
+def test_both_exchanges_say_the_same_in_a_long_flow(seed: int) -> None:
+    count = 400 if PLAIN else 4_000
+    Twins().run(seeded_flow(seed, count), every=100)
