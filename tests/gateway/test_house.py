@@ -116,7 +116,9 @@ def places(symbol: str, snapshot: Message) -> dict[Place, str]:
     columns = (tags.MD_ENTRY_TYPE, tags.MD_ENTRY_PX, tags.MD_ENTRY_SIZE)
     rows = zip(*(snapshot.all(tag) for tag in columns), strict=True)
     sides = {b"0": "1", b"1": "2"}
-    return {Place(symbol, sides[kind], price.decode()): size.decode() for kind, price, size in rows if size != b"0"}
+    return {
+        Place(symbol, sides[kind], price.decode()): size.decode() for kind, price, size in rows if size != b"0"
+    }
 
 
 class Trader:
@@ -294,7 +296,8 @@ def test_quotes_at_prices_nobody_wishes_any_more_are_cancelled(tmp_path: Path) -
     moved = (replace(CONFIG.instruments[0], reference_price=Decimal("190")), *CONFIG.instruments[1:])
     again = Venue(tmp_path, replace(CONFIG, instruments=moved), START_NS + NS_PER_S)
     book = again.book()
-    assert {place.price for place in book if place.symbol == "AAPL"} == {"189.91", "189.82", "190.09", "190.18"}
+    prices = {place.price for place in book if place.symbol == "AAPL"}
+    assert prices == {"189.91", "189.82", "190.09", "190.18"}
     assert len(book) == len(WISHED)
     again.die()
 
