@@ -26,7 +26,9 @@ def _as_text(value: Any) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """A table for people; None is shown as an empty cell. Long cells wrap on a terminal and stay whole in a pipe."""
+    """A table for people; None is shown as an empty cell. Long cells wrap on a terminal and stay whole in a
+    pipe.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -42,7 +44,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     console.print(table)
 
 
-def print_records(columns: Sequence[str], records: Iterable[Mapping[str, Any]], title: str | None = None) -> None:
+def print_records(
+    columns: Sequence[str], records: Iterable[Mapping[str, Any]], title: str | None = None
+) -> None:
     """A table of mappings: `columns` are the keys shown, in order."""
     print_table(columns, ([record.get(column) for column in columns] for record in records), title)
 

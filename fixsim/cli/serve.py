@@ -36,7 +36,9 @@ def serve(
     log_level: Annotated[Level, typer.Option(help="What is logged on stderr.")] = Level.INFO,
     json_log: Annotated[bool, typer.Option("--json-log", help="Log lines are JSON.")] = False,
 ) -> None:
-    """Run the exchange until SIGTERM or SIGINT; the line that begins with "fixsim ready" says that it takes connections."""
+    """Run the exchange until SIGTERM or SIGINT; the line that begins with "fixsim ready" says that it takes
+    connections.
+    """
     from fixsim.config import default_config, load
     from fixsim.gateway.log import LOGGER, set_up_logging
     from fixsim.gateway.venue import Plan, fresh_directory

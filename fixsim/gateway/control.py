@@ -29,7 +29,9 @@ ANSWER_TIMEOUT_S: Final = 10.0
 
 @contextlib.contextmanager
 def _inside(folder: Path) -> Iterator[None]:
-    """Work in `folder` for a moment: a Unix socket's path may be at most about a hundred bytes, a name is shorter."""
+    """Work in `folder` for a moment: a Unix socket's path may be at most about a hundred bytes, a name is
+    shorter.
+    """
     before = os.open(".", os.O_RDONLY)
     try:
         os.chdir(folder)
@@ -53,7 +55,9 @@ def ask(data_dir: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
             with line.makefile("rb") as answers:
                 text = answers.readline()
         except OSError as error:
-            raise VenueError(f"no exchange answers for the data directory {data_dir}: {error.strerror or error}") from error
+            raise VenueError(
+                f"no exchange answers for the data directory {data_dir}: {error.strerror or error}"
+            ) from error
     if not text:
         raise VenueError(f"the exchange on {data_dir} ended before it answered")
     answer: dict[str, Any] = json.loads(text)

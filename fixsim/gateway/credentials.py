@@ -1,4 +1,6 @@
-"""Passwords: hashed with argon2, checked off the exchange's thread, and not as often as a guesser would like."""
+"""Passwords: hashed with argon2, checked off the exchange's thread, and not as often as a guesser would
+like.
+"""
 
 import contextlib
 import threading
@@ -35,7 +37,9 @@ def needs_check(entry: Counterparty) -> bool:
 
 
 class Attempts:
-    """Failed Logons by (address, CompID): a bucket that leaks, so that guessing is slow and nobody is locked out."""
+    """Failed Logons by (address, CompID): a bucket that leaks, so that guessing is slow and nobody is locked
+    out.
+    """
 
     def __init__(self) -> None:
         self._failures: dict[tuple[str, bytes], tuple[float, int]] = {}
@@ -58,8 +62,8 @@ class Attempts:
 class Verifier:
     """One worker thread; `wake` is called from it whenever a verdict is there.
 
-    It runs at normal priority on purpose: argon2 works without the interpreter lock, but a thread of low priority that
-    is preempted while it holds that lock would hold up the exchange.
+    It runs at normal priority on purpose: argon2 works without the interpreter lock, but a thread of low
+    priority that is preempted while it holds that lock would hold up the exchange.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ class Claim:
 
 
 def claim(path: Path) -> Claim:
-    """Make `path` if need be and lock it for this process. Raises VenueError naming the process that has it."""
+    """Make `path` if need be and lock it for this process. Raises VenueError naming who has it."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -36,8 +36,8 @@ def claim(path: Path) -> Claim:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
         raise VenueError(
-            f"the data directory {path} is in use by a running fixsim serve (pid {holder}); stop it, or choose "
-            f"another --data-dir"
+            f"the data directory {path} is in use by a running fixsim serve (pid {holder}); "
+            "stop it, or choose another --data-dir"
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

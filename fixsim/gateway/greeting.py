@@ -1,9 +1,9 @@
 """Connections that have not logged on: strangers, bounded in number, time and bytes, and told nothing.
 
-The rules are FIX's for an acceptor: a first message that is no Logon(A), a wrong BeginString(8) or BodyLength(9), a
-SendingTime(52) out of range, CompIDs nobody knows, an address that is not allowed, a session that is connected
-already: the connection is dropped without a word. Wrong credentials get a Logout(5) with Text(58), which the session
-says; so the verdict goes to the exchange as data.
+The rules are FIX's for an acceptor: a first message that is no Logon(A), a wrong BeginString(8) or
+BodyLength(9), a SendingTime(52) out of range, CompIDs nobody knows, an address that is not allowed, a
+session that is connected already: the connection is dropped without a word. Wrong credentials get a
+Logout(5) with Text(58), which the session says; so the verdict goes to the exchange as data.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from fixsim.fix.codec import FRAME, GARBLED, MARKER, decode, find_frame
 from fixsim.fix.message import Message
 from fixsim.gateway.credentials import REFUSAL, Attempts, Verifier, needs_check
 from fixsim.gateway.log import OncePerMinute
-from fixsim.gateway.poller import READ, WRITE, Poller
+from fixsim.gateway.poller import Poller
 from fixsim.gateway.transport import GONE, NOTHING, Plain
 from fixsim.layout import NEVER
 from fixsim.units import parse_utc_timestamp
@@ -54,7 +54,13 @@ class Lobby:
     """All strangers, oldest first."""
 
     def __init__(
-        self, config: Config, exchange: Exchange, poller: Poller, verifier: Verifier, take_over: TakeOver, scratch: memoryview
+        self,
+        config: Config,
+        exchange: Exchange,
+        poller: Poller,
+        verifier: Verifier,
+        take_over: TakeOver,
+        scratch: memoryview,
     ) -> None:
         self._exchange, self._poller, self._verifier = exchange, poller, verifier
         self._take_over, self._scratch = take_over, scratch

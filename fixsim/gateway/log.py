@@ -1,4 +1,4 @@
-"""What the operator reads on stderr: plain lines or JSON, and strangers never more than once a minute each."""
+"""What the operator reads on stderr: plain lines or JSON, and strangers once a minute each."""
 
 import json
 import logging

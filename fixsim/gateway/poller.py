@@ -63,7 +63,10 @@ class Poller:
             return found
         assert self._selector is not None
         return [
-            (key.fd, (READ if mask & selectors.EVENT_READ else 0) | (WRITE if mask & selectors.EVENT_WRITE else 0))
+            (
+                key.fd,
+                (READ if mask & selectors.EVENT_READ else 0) | (WRITE if mask & selectors.EVENT_WRITE else 0),
+            )
             for key, mask in self._selector.select(timeout_s)
         ]
 
@@ -72,7 +75,9 @@ class Poller:
         return self._owners.get(fd)
 
     def close(self) -> None:
-        (self._epoll or self._selector).close()
+        for used in (self._epoll, self._selector):
+            if used is not None:
+                used.close()
 
 
 def _portable(mask: int) -> int:

@@ -1,7 +1,7 @@
 """The loop: one thread, one turn after the other, until somebody says stop.
 
-A turn: wait, read the clock once, take from every connection what came, let what is due act, commit, send. Links come before
-strangers: a session that ended is free again before the Logon that wants it is looked at.
+A turn: wait, read the clock once, take from every connection what came, let what is due act, commit, send.
+Links come before strangers: a session that ended is free again before the Logon that wants it is looked at.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import types
 from pathlib import Path
 from typing import Final
 
-from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.opening import Opened
 from fixsim.gateway.acceptor import Acceptor
 from fixsim.gateway.clock import Clock
 from fixsim.gateway.control import Control
@@ -24,7 +24,7 @@ from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import Poller
 from fixsim.gateway.street import Connection, Street
 from fixsim.gateway.supervisor import Supervisor
-from fixsim.layout import NEVER
+from fixsim.layout import NEVER, NIL
 from fixsim.limits import TURN_BYTES_MAX
 
 #: Longest wait of one turn: a clock that jumps, or a lost wake-up, costs no more than this.
@@ -69,15 +69,17 @@ class Server:
 
     def __init__(
         self,
-        exchange: Exchange,
+        opened: Opened,
         clock: Clock,
         listener: socket.socket,
         context: ssl.SSLContext | None,
         data_dir: Path,
         reader: Supervisor | None = None,
     ) -> None:
-        config = exchange.config
+        exchange, config = opened.exchange, opened.exchange.config
         self._exchange, self._clock, self._reader = exchange, clock, reader
+        self._writer = opened.writer
+        self._synced = NIL
         self._venue = config.venue
         self._poller = Poller()
         self._waker = Waker(self._poller)
@@ -165,6 +167,9 @@ class Server:
                 self._house.lose(now_ns, reason)
             else:
                 self._street.end(link, reason)
+        if self._writer.position != self._synced:
+            self._writer.sync()
+            self._synced = self._writer.position
         self._street.flush(now_ns)
         self._control.flush()
         self._exchange.commit()  # links that were lost or closed while sending

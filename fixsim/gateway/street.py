@@ -1,7 +1,8 @@
 """Connections that logged on: their bytes to the exchange, and what they are owed from the journal to them.
 
-The journal is the send buffer: a slow reader is a cursor into it, and costs no memory here. Bytes go out only after
-the commit of the turn, one gathered write per connection; write readiness is asked for only while bytes are owed.
+The journal is the send buffer: a slow reader is a cursor into it, and costs no memory here. Bytes go out
+only after the commit of the turn, one gathered write per connection; write readiness is asked for only
+while bytes are owed.
 """
 
 from typing import Final
@@ -70,7 +71,9 @@ class Leaving:
 class Street:
     """All connections that have a link, by link number."""
 
-    def __init__(self, exchange: Exchange, poller: Poller, stalled_reader_timeout_s: float, scratch: memoryview) -> None:
+    def __init__(
+        self, exchange: Exchange, poller: Poller, stalled_reader_timeout_s: float, scratch: memoryview
+    ) -> None:
         self._exchange, self._poller, self._scratch = exchange, poller, scratch
         self._outbox = exchange.outbox
         self._stall_ns = int(stalled_reader_timeout_s * 1_000_000_000)
@@ -79,7 +82,8 @@ class Street:
         self._blocked: dict[int, Connection] = {}
         self._ending: dict[int, Connection] = {}
         self._leaving: dict[int, Leaving] = {}
-        #: Connections with bytes that no poller will tell about: decrypted already, or stopped by a full batch.
+        #: Connections with bytes that no poller will tell about: decrypted already, or stopped by a full
+        #: batch.
         self._again: dict[int, Connection] = {}
 
     def __len__(self) -> int:
@@ -192,7 +196,9 @@ class Street:
                 if now_ns - connection.progress_ns >= self._stall_ns:
                     LOGGER.warning("link %d cut: it takes no bytes", connection.link)
                     self._lose(connection, "peer does not read", now_ns)
-        for leaving in list(self._leaving.values()):  # in the order they were announced, which is that of time
+        for leaving in list(
+            self._leaving.values()
+        ):  # in the order they were announced, which is that of time
             if leaving.deadline_ns > now_ns:
                 break
             self._end_farewell(leaving)

@@ -1,12 +1,13 @@
 """Readers of the journal that run beside the exchange: started, restarted with back-off, told to finish.
 
-A reader's standard input is a pipe from the exchange. `finish` on it means: take what the journal holds, then leave. Its end
-without that word means that the exchange died.
+A reader's standard input is a pipe from the exchange. `finish` on it means: take what the journal holds,
+then leave. Its end without that word means that the exchange died.
 """
 
 import contextlib
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fixsim.gateway.log import LOGGER
@@ -24,8 +25,10 @@ FINISH: Final = b"finish\n"
 class Supervisor:
     """One reader process."""
 
-    def __init__(self, name: str, command: Sequence[str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """`environment` is added to ours: what nobody else should read in a list of processes."""
         self._name, self._command = name, list(command)
+        self._environment = {**os.environ, **environment}
         self._child: subprocess.Popen[bytes] | None = None
         self._started_ns = 0
         self._back_off_ns = BACK_OFF_MIN_NS
@@ -40,7 +43,11 @@ class Supervisor:
     def start(self, now_ns: int) -> None:
         """Start the reader. What it prints comes out where our log does."""
         self._child = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=self._environment,
+            start_new_session=True,
         )
         self._started_ns = now_ns
         self.next_check_ns = now_ns + CHECK_NS
@@ -58,7 +65,11 @@ class Supervisor:
         if now_ns - self._started_ns >= GOOD_SERVICE_NS:
             self._back_off_ns = BACK_OFF_MIN_NS
         LOGGER.warning(
-            "%s (pid %d) ended with %d; next try in %.1f s", self._name, self._child.pid, code, self._back_off_ns / 1e9
+            "%s (pid %d) ended with %d; next try in %.1f s",
+            self._name,
+            self._child.pid,
+            code,
+            self._back_off_ns / 1e9,
         )
         self._forget_child()
         self._restart_ns = now_ns + self._back_off_ns

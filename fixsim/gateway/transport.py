@@ -113,7 +113,7 @@ class Secure(Plain):
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """The server's side of `[tls]`. With `client_ca` each client must show a certificate. Raises VenueError."""
+    """The server's side of `[tls]`; with `client_ca` each client must show a certificate. Raises VenueError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -1,13 +1,17 @@
-"""From a configuration to a running venue: claim, recover, open, serve, close; in this order and backwards again."""
+"""From a configuration to a running venue: claim, recover, open, serve, close; in this order and backwards
+again.
+"""
 
 import contextlib
+import os
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,6 +30,9 @@ EMBEDDED: Final = "embedded"
 NONE: Final = "none"
 #: How long the shipper may take to finish when the venue stops; what it leaves, the journal keeps.
 FINISH_TIMEOUT_S: Final = 60.0
+
+#: How often a long recovery tells how far it is.
+PROGRESS_INTERVAL_S: Final = 2.0
 
 Say = Callable[[str], None]
 
@@ -64,9 +71,7 @@ def serve(plan: Plan, announce: Say, progress: Say) -> None:
         listener = bind(plan.host, plan.port)
         stack.callback(listener.close)
         if context is None and not plan.insecure and not is_loopback(listener):
-            raise UsageError(
-                f"--host {plan.host} can be reached from outside: configure [tls], or say --insecure to go without"
-            )
+            raise UsageError(f"--host {plan.host} can be reached from outside: configure [tls], or say --insecure")
         held = claim(plan.data_dir)
         stack.callback(held.release)
         reader = shipper_of(plan)
@@ -81,7 +86,7 @@ def serve(plan: Plan, announce: Say, progress: Say) -> None:
 def _run(
     plan: Plan,
     listener: socket.socket,
-    context: "object | None",
+    context: ssl.SSLContext | None,
     reader: Supervisor | None,
     announce: Say,
     progress: Say,
@@ -89,16 +94,15 @@ def _run(
 ) -> None:
     """The heavy half: kernels, recovery, the loop."""
     _compile(progress)
-    import os
-    import ssl
-
-    from fixsim.gateway.recovery import open_journaled_exchange
+    from fixsim.exchange.opening import open_venue
     from fixsim.gateway.server import Server, raise_descriptor_limit
 
-    assert context is None or isinstance(context, ssl.SSLContext)
     raise_descriptor_limit()
-    exchange, clock = open_journaled_exchange(plan.config, plan.data_dir, Clock, progress, stack)
-    server = Server(exchange, clock, listener, context, plan.data_dir, reader)
+    opened = open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress))
+    stack.callback(opened.writer.close)
+    if opened.writer.note:
+        LOGGER.warning("journal: %s", opened.writer.note)
+    server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, reader)
     server.stop_on_signals()
     server.open()
     announce(
@@ -108,12 +112,25 @@ def _run(
     server.run()
 
 
+class Recovering:
+    """Says how far a long recovery is, not more often than people read."""
+
+    def __init__(self, progress: Say) -> None:
+        self._progress = progress
+        self._said = time.monotonic()
+
+    def __call__(self, position: int, end: int) -> None:
+        if time.monotonic() - self._said >= PROGRESS_INTERVAL_S:
+            self._said = time.monotonic()
+            self._progress(f"recovering: {100 * position // max(1, end)} % of the journal")
+
+
 def shipper_of(plan: Plan) -> Supervisor | None:
     """The reader that fills the database, not started yet; None when there is no database."""
     if plan.database_url == NONE:
         return None
     command = [sys.executable, "-m", "fixsim.cli.main", "ship", "--data-dir", str(plan.data_dir)]
-    return Supervisor("shipper", [*command, "--database-url", plan.database_url])
+    return Supervisor("shipper", command, {"FIXSIM_DATABASE_URL": plan.database_url})
 
 
 def shown_database(url: str) -> str:
@@ -122,13 +139,6 @@ def shown_database(url: str) -> str:
     if parts.password is None:
         return url
     return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":*@")).geturl()
-
-
-def with_overrides(config: Config, database_url: str | None) -> Config:
-    """`config` with what the command line says instead."""
-    if database_url is None:
-        return config
-    return replace(config, database=replace(config.database, url=database_url))
 
 
 def _compile(progress: Say) -> None:

@@ -1,6 +1,8 @@
-"""Every kernel is compiled, or fetched from the cache, before the first client can ask for it: a rehearsal on a small stage.
+"""Every kernel is compiled, or fetched from the cache, before the first client can ask for it: a rehearsal
+on a small stage.
 
-A tiny exchange of its own, with a journal that forgets, takes one session through every door. Nothing of it survives.
+A tiny exchange of its own, with a journal that forgets, takes one session through every door. Nothing of it
+survives.
 """
 
 from decimal import Decimal
@@ -17,7 +19,8 @@ from fixsim.units import format_utc_timestamp
 START_NS: Final = 1_700_000_000_000_000_000
 NEXT_DAY_NS: Final = 86_400_000_000_000
 
-#: MsgType and body of what the rehearsal says, `{time}` aside: each door, resting and crossing, one level and several.
+#: MsgType and body of what the rehearsal says, `{time}` aside: each door, resting and crossing, one level
+#: and several.
 SCRIPT: Final = (
     (b"A", b"98=0|108=0|141=Y"),
     (b"D", b"11=1|55=STAGE|54=1|60={time}|38=10|40=2|44=9.99|59=0"),
