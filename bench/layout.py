@@ -2,9 +2,10 @@
 
     uv run python bench/layout.py
 
-Both hold the same 80 bytes of an order. Three access patterns of a book are timed on each, on tables that fit the caches and on
-one that does not: unlink a random order (touches next, prev, level, leaves), fill the oldest (leaves, cum, price) and write a
-new order (every field). What a kernel call costs by the number of arrays passed is timed beside it, because that is the price of columns.
+Both hold the same 80 bytes of an order. Three access patterns of a book are timed on each, on tables that fit the caches
+and on one that does not: unlink a random order (touches next, prev, level, leaves), fill the oldest (leaves, cum, price)
+and write a new order (every field). What a kernel call costs by the number of arrays passed is timed beside it, because
+that is the price of columns.
 """
 
 import argparse

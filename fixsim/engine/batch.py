@@ -1,5 +1,5 @@
-"""The fast door: NewOrderSingle(D), OrderCancelRequest(F) and OrderCancelReplaceRequest(G) from the buffer to the books, one call for
-all frames that are ready.
+"""The fast door: NewOrderSingle(D), OrderCancelRequest(F) and OrderCancelReplaceRequest(G) from the buffer to the
+books, one call for all frames that are ready.
 
 It admits only what it fully understands and what will be accepted, and decides so before the first write. The first frame it
 leaves is the slow door's, which gives the same answers to everything and has all the refusals (law 4).
@@ -189,7 +189,10 @@ def own_open_order(m, session, buffer, book, side):
 
 @kernel
 def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
-    """Carry out the frame at `begin` if it can be, and say its answers. Returns SLOW (nothing happened), DONE + 10 or MORE + 10."""
+    """Carry out the frame at `begin` if it can be, and say its answers.
+
+    Returns SLOW (nothing happened), DONE + 10 or MORE + 10.
+    """
     msg_type = np.int64(buffer[body + 3])
     if buffer[body] != 51 or buffer[body + 1] != 53 or buffer[body + 2] != 61 or buffer[body + 4] != 1:
         return SLOW
@@ -246,7 +249,10 @@ def plain_quantity(m, buffer, seen):
 
 @kernel
 def run_frames(m, session, buffer, begin, end, max_length, tolerance_ns):
-    """Carry out frames from `begin` on as long as they are for the fast door. Returns (bytes used up to here, SLOW, FULL or LARGE)."""
+    """Carry out frames from `begin` on as long as they are for the fast door.
+
+    Returns (bytes used up to here, SLOW, FULL or LARGE).
+    """
     at = begin
     while at < end:
         if not has_tape_room(m):

@@ -294,8 +294,8 @@ def work(m, slot):
 def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin, length):
     """Accept a NewOrderSingle(D): report it, match it, settle it. Returns DONE or MORE.
 
-    `side`, `ord_type`, `tif` are ASCII codes, `price` ticks (0 for market), `lots` lots, `echo` an ECHO row or NIL; the ClOrdID is
-    `length` bytes of `text` from `begin`. All refusals were looked for before.
+    `side`, `ord_type`, `tif` are ASCII codes, `price` ticks (0 for market), `lots` lots, `echo` an ECHO row or NIL; the
+    ClOrdID is `length` bytes of `text` from `begin`. All refusals were looked for before.
     """
     slot = take_order(m)
     order = m.orders[slot]
@@ -332,8 +332,8 @@ def cancel(m, slot, route, text, begin, length):
 def replace(m, slot, price, lots, route, text, begin, length):
     """Accept an OrderCancelReplaceRequest(G) for a resting order. Returns DONE or MORE.
 
-    `lots` is the new total, `price` the new price in ticks (0 for a market order); both are known to be good. `route` is the ECHO row
-    with the request's routing, or NIL. Less at the same price keeps the place.
+    `lots` is the new total, `price` the new price in ticks (0 for a market order); both are known to be good. `route`
+    is the ECHO row with the request's routing, or NIL. Less at the same price keeps the place.
     """
     order = m.orders[slot]
     session = np.int64(order["session"])

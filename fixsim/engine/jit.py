@@ -1,8 +1,8 @@
 """The one decorator of the room, and where compiled kernels are kept.
 
-numba keys its cache by the file of a kernel and does not see that a callee or a constant in another file has changed, so the cache
-folder itself is keyed by a digest of every source a kernel can reach, and of the libraries. A cache that cannot be written is
-tolerated: compilation is then paid at every start.
+numba keys its cache by the file of a kernel and does not see that a callee or a constant in another file has changed,
+so the cache folder itself is keyed by a digest of every source a kernel can reach, and of the libraries. A cache that
+cannot be written is tolerated: compilation is then paid at every start.
 """
 
 import hashlib

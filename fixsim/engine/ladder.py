@@ -1,9 +1,10 @@
 """Prices of one side in order, at any distance from each other.
 
-A ladder is a 32-way radix tree over price *keys*, made so that the lowest key is the best price: an ask's key is its price, a bid's
-is the highest price minus its own. The tree covers just the keys in use: the root has a prefix, and a key outside makes it grow by levels of
-five bits. Best price is a field; insert, remove and "next worse" walk at most one path of eight nodes, however many levels
-there are, and near neighbours share their lowest node, so the usual walk is one bit scan.
+A ladder is a 32-way radix tree over price *keys*, made so that the lowest key is the best price: an ask's key is its
+price, a bid's is the highest price minus its own. The tree covers just the keys in use: the root has a prefix, and a
+key outside makes it grow by levels of five bits. Best price is a field; insert, remove and "next worse" walk at most
+one path of eight nodes, however many levels there are, and near neighbours share their lowest node, so the usual walk
+is one bit scan.
 """
 
 import numpy as np

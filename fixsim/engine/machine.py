@@ -15,7 +15,10 @@ Table = npt.NDArray[np.void]
 
 
 class Machine(NamedTuple):
-    """Tables of `fixsim.layout`; index arrays hold row + 1, so that zero means empty. Rows are taken fresh, then from free lists."""
+    """Tables of `fixsim.layout`.
+
+    index arrays hold row + 1, so that zero means empty. Rows are taken fresh, then from free lists.
+    """
 
     orders: Table  # ORDER[n]
     names: Table  # NAME[n]

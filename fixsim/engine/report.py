@@ -14,7 +14,6 @@ from fixsim.engine.ascii import (
     put_padded,
     put_tag,
     put_text_field,
-    put_uint,
     put_uint_field,
 )
 from fixsim.engine.index import put_name
@@ -91,7 +90,10 @@ def close_frame(m, start, at):
 
 @kernel
 def put_header(m, start, session, route):
-    """Begin a report of SESSION row `session`: 8 9 35 49 56 34 52, routing of ECHO row `route`, 369; return the offset behind it."""
+    """Begin a report of SESSION row `session`.
+
+    8 9 35 49 56 34 52, routing of ECHO row `route`, 369; return the offset behind it.
+    """
     batch = m.batch
     tape = m.tape[0]
     row = m.sessions[session]

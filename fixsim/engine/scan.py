@@ -36,7 +36,10 @@ assert HANDL_INST < SPOTS
 
 @kernel
 def frame_end(buffer, begin, end, max_length):
-    """(first byte of the body, its end, end of the frame) of the frame at `begin`; zeros if it is not plainly whole and in order."""
+    """(first byte of the body, its end, end of the frame) of the frame at `begin`.
+
+    Zeros if it is not plainly whole and in order.
+    """
     if end - begin < FRAME_BYTES_MIN:
         return 0, 0, 0
     for i in range(PREFIX.size):
@@ -69,9 +72,11 @@ def frame_end(buffer, begin, end, max_length):
 
 @kernel
 def scan_fields(m, buffer, begin, end):
-    """Remember where the values of the fields from `begin` to `end` lie; return the bits of the slots seen, 0 if anything is odd.
+    """Remember where the values of the fields from `begin` to `end` lie; return the bits of the slots seen, 0 if
+    anything is odd.
 
-    Odd is: a tag that is not known, comes twice, or is a header's behind a body's; an empty value; a byte that is not printable.
+    Odd is: a tag that is not known, comes twice, or is a header's behind a body's; an empty value; a byte that is not
+    printable.
     """
     spots = m.spots
     seen = 0
@@ -121,7 +126,9 @@ def read_uint(buffer, begin, end):
 
 @kernel
 def read_decimal(buffer, begin, end, decimals):
-    """A positive number with at most `decimals` decimals as a count of 10**-decimals, -1 for anything else or longer than 15 bytes."""
+    """A positive number with at most `decimals` decimals as a count of 10**-decimals, -1 for anything else or longer than
+    15 bytes.
+    """
     if end - begin > 15 or end == begin:
         return np.int64(-1)
     value = np.int64(0)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from fixsim.engine.index import put_name
 from fixsim.engine.machine import Machine
 from fixsim.engine.report import average_price
@@ -13,8 +15,6 @@ from fixsim.fix.message import Field, Message
 from fixsim.layout import NIL
 from fixsim.limits import TEXT_BYTES_MAX
 from fixsim.units import format_decimal
-
-import numpy as np
 
 NONE: Final = b"NONE"
 Body = tuple[Field, ...]
@@ -96,7 +96,8 @@ def status_report(view: OrderView, request_id: bytes | None, stamp: bytes) -> Bo
     body += [(tags.EXEC_ID, b"0"), (tags.EXEC_TYPE, ExecType.ORDER_STATUS), (tags.ORD_STATUS, view.ord_status)]
     if view.account:
         body.append((tags.ACCOUNT, view.account))
-    body += [(tags.SYMBOL, view.symbol), (tags.SIDE, view.side), (tags.ORDER_QTY, view.order_qty), (tags.ORD_TYPE, view.ord_type)]
+    body += [(tags.SYMBOL, view.symbol), (tags.SIDE, view.side)]
+    body += [(tags.ORDER_QTY, view.order_qty), (tags.ORD_TYPE, view.ord_type)]
     if view.ord_type != OrdType.MARKET:
         body.append((tags.PRICE, view.price))
     body.append((tags.TIME_IN_FORCE, view.time_in_force))

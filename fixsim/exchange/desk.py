@@ -19,6 +19,7 @@ from fixsim.fix import tags
 from fixsim.fix.enums import BusinessRejectReason, CxlRejReason, MsgType, OrdRejReason, TimeInForce
 from fixsim.fix.message import Message
 from fixsim.layout import NIL
+from fixsim.limits import TEXT_BYTES_MAX
 
 OPEN: Final = frozenset({ord("0"), ord("1")})
 CAPACITY: Final = "Exchange capacity reached"
@@ -42,7 +43,7 @@ class Desk:
 
     def find(self, member: Member, cl_ord_id: bytes) -> int:
         """NAME row of a ClOrdID of this session, NIL for none."""
-        if not cl_ord_id or len(cl_ord_id) > orders.TEXT_BYTES_MAX:
+        if not cl_ord_id or len(cl_ord_id) > TEXT_BYTES_MAX:
             return NIL
         return int(find_name(self.machine, member.slot, _text(cl_ord_id), 0, len(cl_ord_id)))
 
@@ -58,7 +59,8 @@ class Desk:
         if name == NIL:
             return False
         view = self.view(int(self.machine.names[name]["order"]))
-        self.tape.say(member.slot, MsgType.EXECUTION_REPORT, orders.route_of(message), status_report(view, None, self.tape.stamp))
+        body = status_report(view, None, self.tape.stamp)
+        self.tape.say(member.slot, MsgType.EXECUTION_REPORT, orders.route_of(message), body)
         return True
 
     def _has_room(self, member: Member, length: int) -> bool:

@@ -7,7 +7,13 @@ from fixsim.engine.machine import STATE_TABLES
 from fixsim.exchange.exchange import Exchange
 
 #: Tables that grow by fresh rows: only rows that were ever used count.
-FRESH = {"orders": "orders_fresh", "names": "names_fresh", "levels": "levels_fresh", "node_bits": "nodes_fresh", "echoes": "echoes_fresh"}
+FRESH = {
+    "orders": "orders_fresh",
+    "names": "names_fresh",
+    "levels": "levels_fresh",
+    "node_bits": "nodes_fresh",
+    "echoes": "echoes_fresh",
+}
 
 
 def state_digest(exchange: Exchange) -> str:
@@ -20,8 +26,8 @@ def state_digest(exchange: Exchange) -> str:
             table = table[: int(core[FRESH[name]])]
         digest.update(name.encode())
         digest.update(table.tobytes())
-    for name, member in sorted(exchange.members.by_name.items()):
+    for comp_id, member in sorted(exchange.members.by_name.items()):
         session = member.session
-        digest.update(repr((name, member.slot, session.state.name, session.next_deadline_ns())).encode())
+        digest.update(repr((comp_id, member.slot, session.state.name, session.next_deadline_ns())).encode())
     digest.update(repr(sorted((link, member.name) for link, member in exchange.links.items())).encode())
     return digest.hexdigest()

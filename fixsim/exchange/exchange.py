@@ -1,8 +1,8 @@
 """The exchange: one writer, driven by turns of a gateway or by the records of a journal.
 
-A gateway calls `receive`, `tick`, `command`; each becomes a journal record and is carried out. A replay hands the records to the same
-methods (`exchange.recovery`). Everything that is said lies in the batch until `commit` has sealed it; only then does the
-outbox know of it.
+A gateway calls `receive`, `tick`, `command`; each becomes a journal record and is carried out. A replay hands the
+records to the same methods (`exchange.recovery`). Everything that is said lies in the batch until `commit` has sealed
+it; only then does the outbox know of it.
 """
 
 import json
@@ -38,7 +38,15 @@ from fixsim.journal.record import HEADER
 from fixsim.layout import JOURNAL_VERSION, NIL, RESEND, Kind
 from fixsim.limits import FRAME_BYTES_MAX, RECORD_HEADER_BYTES
 from fixsim.session import (
-    ACCEPTED, Deliver, Disconnect, Event, FetchEarly, Resend, Say, SequenceReset, State,
+    ACCEPTED,
+    Deliver,
+    Disconnect,
+    Event,
+    FetchEarly,
+    Resend,
+    Say,
+    SequenceReset,
+    State,
 )  # fmt: skip
 from fixsim.units import NS_PER_DAY, NS_PER_S, utc_day
 

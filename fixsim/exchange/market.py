@@ -92,7 +92,9 @@ class Market:
         route = orders.route_of(message)
         refusal = self._refusal(message)
         if refusal is not None:
-            body = ((tags.MD_REQ_ID, request_id), (tags.MD_REQ_REJ_REASON, refusal[0]), (tags.TEXT, refusal[1]))
+            reason, text = refusal
+            body: tuple[Field, ...]
+            body = ((tags.MD_REQ_ID, request_id), (tags.MD_REQ_REJ_REASON, reason), (tags.TEXT, text))
             self.tape.say(member.slot, MsgType.MARKET_DATA_REQUEST_REJECT, route, body)
             return
         depth = int(message.get(tags.MARKET_DEPTH, b"0")) or DEPTH_MAX

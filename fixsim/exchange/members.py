@@ -12,7 +12,6 @@ from fixsim.layout import NEVER, NIL
 from fixsim.limits import COMP_ID_BYTES_MAX, FRAME_BYTES_MAX
 from fixsim.session import Session, SessionProfile, State
 
-
 #: Permissions that refuse nothing.
 EVERYTHING: Final = Permissions()
 

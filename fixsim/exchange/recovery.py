@@ -1,7 +1,8 @@
 """From a journal to a living exchange: inbound records are carried out again, and every byte said is compared.
 
-The exchange does not know whether it lives or rehearses: it writes into its batch as always, and the writer it was given compares
-instead of writing. When the journal ends, the real writer takes over; what an interrupted order still owed is said then.
+The exchange does not know whether it lives or rehearses: it writes into its batch as always, and the writer it was
+given compares instead of writing. When the journal ends, the real writer takes over; what an interrupted order still
+owed is said then.
 """
 
 import json
@@ -135,7 +136,8 @@ def open_exchange(
 ) -> Exchange:
     """The exchange as the journal says it was, started under `config` at `now_ns`; its START record is sealed.
 
-    Raises ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` cannot go on where the journal stopped.
+    Raises ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` cannot go on where
+    the journal stopped.
     """
     rehearsal = Rehearsal(batches, writer)
     if rehearsal.batch is None:
@@ -165,4 +167,7 @@ def _check_change(before: Config, after: Config) -> None:
             continue
         now = after.instrument_for(entry.symbol)
         if now is None or (now.tick_size, now.lot_size) != (entry.tick_size, entry.lot_size):
-            raise VenueError(f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; use another data directory")
+            raise VenueError(
+                f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; "
+                "use another data directory"
+            )

@@ -34,7 +34,7 @@ class Tape:
         self.machine = machine
         self.writer = writer
         self.timestamp_digits = timestamp_digits
-        self.batch = memoryview(machine.batch).cast("B")
+        self.batch: memoryview = machine.batch.data.cast("B")
         self.row = machine.tape[0]
         self.now_ns = 0
         self.stamp = b""
