@@ -25,8 +25,7 @@ from fixsim.gateway.log import LOGGER
 from fixsim.gateway.supervisor import Supervisor
 from fixsim.gateway.transport import tls_context
 
-#: `--database-url` for the embedded server, and for none.
-EMBEDDED: Final = "embedded"
+#: `--database-url` for no database at all.
 NONE: Final = "none"
 #: How long the shipper may take to finish when the venue stops; what it leaves, the journal keeps.
 FINISH_TIMEOUT_S: Final = 60.0
@@ -76,8 +75,6 @@ def serve(plan: Plan, announce: Say, progress: Say) -> None:
         stack.callback(held.release)
         reader = shipper_of(plan)
         if reader is not None:
-            if not (plan.data_dir / "postgres").exists() and plan.database_url == EMBEDDED:
-                progress("setting up the database; it is ready a few seconds after the exchange")
             reader.start(time.time_ns())
             stack.callback(_finish, reader)
         _run(plan, listener, context, reader, announce, progress, stack)
@@ -93,7 +90,9 @@ def _run(
     stack: contextlib.ExitStack,
 ) -> None:
     """The heavy half: kernels, recovery, the loop."""
-    _compile(progress)
+    from fixsim.gateway.warmup import compile_kernels
+
+    compile_kernels(progress)
     from fixsim.exchange.opening import open_venue
     from fixsim.gateway.server import Server, raise_descriptor_limit
 
@@ -139,22 +138,6 @@ def shown_database(url: str) -> str:
     if parts.password is None:
         return url
     return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":*@")).geturl()
-
-
-def _compile(progress: Say) -> None:
-    """Have every kernel ready; say so when that takes long because it is the first time."""
-    began = time.monotonic()
-    from fixsim.engine.jit import CACHE_FOLDER
-
-    cold = not any(CACHE_FOLDER.glob("**/*.nbi"))
-    if cold:
-        progress("compiling kernels; only the first start takes this minute")
-    from fixsim.gateway.warmup import warm_up
-
-    warm_up()
-    if cold:
-        progress(f"kernels compiled in {time.monotonic() - began:.0f} s")
-    LOGGER.debug("kernels ready after %.2f s", time.monotonic() - began)
 
 
 def _finish(reader: Supervisor) -> None:

@@ -5,17 +5,25 @@ A tiny exchange of its own, with a journal that forgets, takes one session throu
 survives.
 """
 
+import fcntl
+import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
 from fixsim.config import Capacities, Config, Counterparty, Instrument
+from fixsim.engine.jit import CACHE_FOLDER, CACHED
 from fixsim.exchange.exchange import Exchange, Hello
 from fixsim.fix.codec import encode
 from fixsim.fix.dictionary import fix44
+from fixsim.gateway.log import LOGGER
 from fixsim.journal.outbox import Outbox
 from fixsim.limits import BATCH_BYTES
 from fixsim.units import format_utc_timestamp
 
+#: In the kernels' cache folder: held while they are compiled, and there when all of them are.
+LOCK: Final = "compiling"
+DONE: Final = "complete"
 START_NS: Final = 1_700_000_000_000_000_000
 NEXT_DAY_NS: Final = 86_400_000_000_000
 
@@ -74,6 +82,28 @@ class _Deaf(Outbox):
         pass
 
 
+def compile_kernels(progress: Callable[[str], None]) -> None:
+    """Have every kernel ready; `progress` is told when that takes long because it is the first time.
+
+    Two processes never compile the same kernels side by side: the second waits and finds them in the cache.
+    """
+    began = time.monotonic()
+    done = CACHE_FOLDER / DONE
+    if not CACHED:
+        progress(f"{CACHE_FOLDER} cannot be written: kernels are compiled at every start")
+        warm_up()
+    elif done.exists():
+        warm_up()
+    else:
+        progress("compiling kernels; only the first start takes this minute")
+        with (CACHE_FOLDER / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            warm_up()
+            done.touch()
+        progress(f"kernels compiled in {time.monotonic() - began:.0f} s")
+    LOGGER.debug("kernels ready after %.2f s", time.monotonic() - began)
+
+
 def warm_up() -> None:
     """Run the rehearsal."""
     stage = Instrument("STAGE", Decimal("0.01"), Decimal(1), Decimal(1), Decimal(1_000_000))
@@ -85,10 +115,10 @@ def warm_up() -> None:
     exchange = Exchange(config, NoJournal(), _Deaf(), lambda position: b"", fix44())
     exchange.start(b"{}", START_NS)
     link = exchange.open_link(Hello("WARM", "FIXSIM", "in-process"), START_NS)
-    time = format_utc_timestamp(START_NS, 3)
+    stamp = format_utc_timestamp(START_NS, 3)
     for seq, (msg_type, body) in enumerate(SCRIPT, 1):
-        fields = [pair.partition(b"=") for pair in body.replace(b"{time}", time).split(b"|")]
-        header = [(49, b"WARM"), (56, b"FIXSIM"), (34, b"%d" % seq), (52, time)]
+        fields = [pair.partition(b"=") for pair in body.replace(b"{time}", stamp).split(b"|")]
+        header = [(49, b"WARM"), (56, b"FIXSIM"), (34, b"%d" % seq), (52, stamp)]
         frame = bytearray(encode(msg_type, header, [(int(tag), value) for tag, _, value in fields]))
         assert exchange.receive(link, frame, START_NS) == len(frame)
         assert exchange.tape.used < BATCH_BYTES
