@@ -258,24 +258,24 @@ class Reader:
     def _look_behind(self, place: Place, stop: Stop) -> tuple[Batch, Place] | Stop:
         """`stop`, if nothing sealed lies behind it; JournalCorrupt if something does.
 
-        A live writer may have finished the very batch in between: then that batch is the answer.
+        A live writer may have gone on in between: then the answer is looked for again.
         """
-        segment = self._segments.at(stop.end)
-        if segment is None:
-            return stop
-        # from the sealed end, not from the fault: a damaged length may have led the walk over many good
-        # batches
-        behind = damage.said_behind(self._segments, segment, stop.end - segment.first)
-        if behind is None:
-            return stop
-        again = self._step(place)
-        if not isinstance(again, Stop):
-            return again
-        reason = again.reason or "a batch is missing"
-        raise JournalCorrupt(
-            f"journal damaged at position {again.position} ({reason}), sealed records follow at {behind}",
-            again.position,
-        )
+        while True:
+            segment = self._segments.at(stop.end)
+            if segment is None:
+                return stop
+            # from the sealed end, not from the fault: a damaged length may have led over many good batches
+            behind = damage.said_behind(self._segments, segment, stop.end - segment.first)
+            if behind is None:
+                return stop
+            again = self._step(place)
+            if not isinstance(again, Stop):
+                return again
+            if again == stop:
+                reason = stop.reason or "a batch is missing"
+                text = f"journal damaged at position {stop.position} ({reason}), sealed records follow at {behind}"
+                raise JournalCorrupt(text, stop.position)
+            stop = again
 
 
 def _is_blank(segment: Segment, offset: int) -> bool:
