@@ -86,7 +86,7 @@ class Desk:
         listing, lots, price = fault
         self.listings.create(listing)
         echo = self.echoes.row(route, message.get(tags.ACCOUNT))
-        if not route:
+        if echo != NIL and not route:
             member.row["echo"] = echo
         more = engine_book.enter(
             self.machine, member.slot, listing.book, message.get(tags.SIDE, b"")[0], message.get(tags.ORD_TYPE, b"")[0],
