@@ -104,7 +104,7 @@ class Server:
         """Turn until `stop` is called, then log everybody out and settle what is owed."""
         try:
             while not self._stop_reason:
-                self._turn()
+                self.turn()
             self._wind_down()
         finally:
             self._close()
@@ -124,9 +124,9 @@ class Server:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
 
-    def _turn(self) -> None:
-        """One turn of the loop."""
-        ready = self._poller.wait(self._timeout_s())
+    def turn(self, wait_s: float | None = None) -> None:
+        """One turn of the loop; waits until something is due unless `wait_s` says how long."""
+        ready = self._poller.wait(self._timeout_s() if wait_s is None else wait_s)
         now_ns = self._clock.now_ns()
         owner_of = self._poller.owner
         others = []
@@ -197,7 +197,7 @@ class Server:
         self._commit(now_ns)
         deadline_ns = now_ns + int(self._venue.logout_timeout_s * 1e9) + LAST_BYTES_NS
         while self._clock.now_ns() < deadline_ns and not (len(self._street) == 0 and self._street.is_idle):
-            self._turn()
+            self.turn()
         now_ns = self._clock.now_ns()
         self._street.close("the exchange is closing", now_ns)
         if self._house is not None and self._house.link:
