@@ -1,24 +1,24 @@
-"""The two kinds of database, behind one face: the embedded server of a data directory, or a server of the user's."""
+"""The two kinds of database, behind one face: the embedded server of a data directory, or a server of the
+user's.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
 from fixsim.audit.place import Progress
-from fixsim.audit.server import OWNER, READER, Server
-from fixsim.errors import ShippingError
+from fixsim.audit.server import OWNER, Server
+from fixsim.errors import ShippingError, UsageError
 
 #: What can go wrong between us and PostgreSQL; everything else is our own bug.
 FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 CONNECT_TIMEOUT_S: Final = 10
 #: A shipment may wait long behind busy trading; after this the connection counts as dead.
 COMMAND_TIMEOUT_S: Final = 300
-#: `--database-url` for the embedded server, and for none.
+#: `--database-url` for the embedded server.
 EMBEDDED: Final = "embedded"
-NONE: Final = "none"
 
 
 class Database:
@@ -35,9 +35,7 @@ class Database:
     async def connect(self, role: str = OWNER) -> asyncpg.Connection:
         """A connection: `OWNER` ships, `READER` asks. ShippingError when there is none to be had."""
         try:
-            return await asyncpg.connect(
-                **self._arguments(role), timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S
-            )
+            return await asyncpg.connect(**self._arguments(role), timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S)
         except (*FAILURES, ValueError) as error:
             raise ShippingError(f"{self.name} cannot be reached: {str(error) or type(error).__name__}") from error
 
@@ -78,11 +76,9 @@ class RemoteDatabase(Database):
 def open_database(
     data_dir: Path, url: str = EMBEDDED, progress: Progress = lambda line: None, *, create: bool = True, idle: bool = True
 ) -> Database:
-    """The database of `--database-url`: `embedded` or `postgresql://...`. ShippingError when there cannot be one."""
+    """The database of `--database-url`: `embedded` or `postgresql://...`. UsageError when it is neither."""
     if url == EMBEDDED:
         return EmbeddedDatabase(Server(data_dir, progress, create=create, idle=idle))
     if not url.startswith(("postgresql://", "postgres://")):
-        raise ShippingError(f"{url!r} is no database URL: embedded, none or postgresql://user:password@host/database")
+        raise UsageError("a database URL is `embedded` or looks like postgresql://user:password@host/database")
     return RemoteDatabase(url)
-
-

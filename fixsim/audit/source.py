@@ -1,4 +1,6 @@
-"""Where rows come from: the journal behind the cursor, gathered into shipments that PostgreSQL takes in one transaction."""
+"""Where rows come from: the journal behind the cursor, gathered into shipments that PostgreSQL takes in
+one transaction.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +14,8 @@ from fixsim.journal.record import SEAL_BODY
 from fixsim.journal.resend import expand
 from fixsim.layout import Kind
 
-#: Rows of `messages` after which a shipment is closed: enough to make a transaction cheap, little enough to be quick.
+#: Rows of `messages` after which a shipment is closed: enough to make a transaction cheap, little enough to
+#: be quick.
 SHIPMENT_ROWS: Final = 20_000
 
 
@@ -20,8 +23,9 @@ SHIPMENT_ROWS: Final = 20_000
 class Cursor:
     """What is shipped: everything in front of record `position`, and of that record the first `part` frames.
 
-    `batch` is where reading goes on. The newest seal shipped is remembered, so that a database is never filled from a
-    journal other than the one it was begun with. `messages` counts rows, `last_time_ns` is the newest record's.
+    `batch` is where reading goes on. The newest seal shipped is remembered, so that a database is never
+    filled from a journal other than the one it was begun with. `messages` counts rows, `last_time_ns` is
+    the newest record's.
     """
 
     batch: int
@@ -46,7 +50,9 @@ class Shipment:
 
 
 class Source:
-    """Shipments of one journal from a cursor on. Blocking; used by one thread at a time, and not again after an error."""
+    """Shipments of one journal from a cursor on. Blocking; used by one thread at a time, and not again
+    after an error.
+    """
 
     def __init__(self, reader: Reader, cursor: Cursor, names: dict[int, bytes]) -> None:
         self.reader = reader
@@ -55,7 +61,9 @@ class Source:
         self._shipments = self._gather()
 
     def next(self) -> Shipment | None:
-        """The next shipment; None when everything sealed was given (ask again later). JournalError as the reader."""
+        """The next shipment; None when everything sealed was given (ask again later). JournalError as the
+        reader.
+        """
         return next(self._shipments)
 
     def check(self) -> None:

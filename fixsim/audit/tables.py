@@ -1,9 +1,10 @@
-"""The audit database as SQLAlchemy Core sees it: tables we fill (schema `fixsim`) and views people ask (schema `public`).
+"""The audit database as SQLAlchemy Core sees it: tables we fill (schema `fixsim`) and views people ask
+(schema `public`).
 
 The truth about their making is `migrations/`; a test compares the two. Two things are views on purpose:
 
-- `orders` and `trades` are drawn from `executions`. A trade has two reports that may be shipped in different transactions,
-  and an order lives for days: what is derived can be late but never half, doubled or different.
+- `orders` and `trades` are drawn from `executions`. A trade has two reports that may be shipped in different
+  transactions, and an order lives for days: what is derived can be late but never half, doubled or different.
 - everybody who asks sees views only, so the read-only role has no right on a table.
 """
 
@@ -26,7 +27,9 @@ views = MetaData()
 
 
 def _message_columns() -> list[Column[Any]]:
-    """A message: `position` is its journal record; `part` counts, from 1, the frames one RESEND record stands for, else 0."""
+    """A message: `position` is its journal record; `part` counts, from 1, the frames one RESEND record
+    stands for, else 0.
+    """
     return [
         Column("position", BigInteger, nullable=False),
         Column("part", Integer, nullable=False),
@@ -175,7 +178,9 @@ DOCUMENTED: Final = ("messages", "orders", "executions", "trades", "sessions", "
 
 
 async def prepare(connect: Connect) -> None:
-    """Create the tables, or bring those of an older release up to `REVISION`. One process does it, others wait."""
+    """Create the tables, or bring those of an older release up to `REVISION`. One process does it, others
+    wait.
+    """
     connection = await connect()
     try:
         if await revision(connection) == REVISION:

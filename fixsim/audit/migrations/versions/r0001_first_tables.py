@@ -1,8 +1,9 @@
-"""First tables: messages and executions by position, sessions, cursor; the documented views and who may read them.
+"""First tables: messages and executions by position, sessions, cursor; the documented views and who may read
+them.
 
-Indexes are few because COPY pays for each. A primary key on the ever-growing position costs little; order_id and match_id
-are counters, so their B-trees stay warm. ClOrdIDs are the clients' and arrive in any order: Bloom filters over ranges of
-pages (BRIN) find them for a fifth of a B-tree's price.
+Indexes are few because COPY pays for each. A primary key on the ever-growing position costs little;
+order_id and match_id are counters, so their B-trees stay warm. ClOrdIDs are the clients' and arrive in any
+order: Bloom filters over ranges of pages (BRIN) find them for a fifth of a B-tree's price.
 """
 
 from typing import Final
@@ -25,6 +26,7 @@ ALTER TABLE fixsim.messages ALTER COLUMN raw SET STORAGE EXTERNAL;
 CREATE INDEX messages_time ON fixsim.messages USING brin (time_ns);
 CREATE INDEX messages_cl_ord_id ON fixsim.messages
     USING brin (cl_ord_id text_bloom_ops (n_distinct_per_range = 3000)) WITH (pages_per_range = 64);
+CREATE INDEX messages_cancel_rejects ON fixsim.messages (order_id) WHERE msg_type = '9';
 
 CREATE TABLE fixsim.executions (
     position bigint NOT NULL, time_ns bigint NOT NULL, session text NOT NULL, order_id text, cl_ord_id text,
@@ -85,7 +87,8 @@ CREATE VIEW public.trades AS
     WHERE b.side = '1' AND b.match_id IS NOT NULL
 """
 
-#: On a server of the user's the role may be missing and ours not to make: then `audit sql` relies on a read-only transaction.
+#: On a server of the user's the role may be missing and ours not to make: then `audit sql` relies on a
+#: read-only transaction.
 GRANTS: Final = """
 DO $$ BEGIN
     CREATE ROLE fixsim_reader NOLOGIN;

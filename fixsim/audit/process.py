@@ -1,0 +1,77 @@
+"""The shipper as a process: what keeps it alive, what ends it, and at what priority it runs.
+
+A pipe on standard input is a lifeline from the exchange. `finish` on it means: ship everything that is
+sealed, then leave. Its end without that word means that the exchange is dead: ship what can be shipped at
+once, and be gone within two seconds; the next start ships the rest. A signal means the same. Without a
+pipe the shipper runs until a signal comes.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from fixsim.audit.database import Database, open_database
+from fixsim.audit.server import make_idle
+from fixsim.audit.shipper import Shipper
+
+#: Time to ship the rest when nobody waits for us, s.
+GRACE_S: Final = 1.0
+STDIN: Final = 0
+FINISH: Final = b"finish"
+#: The thread that gathers must let go of the interpreter often: the other one feeds PostgreSQL in pieces that
+#: are gone in 100 us, and waiting 5 ms for its turn halved the rate (measured in docs/audit.md).
+SWITCH_INTERVAL_S: Final = 0.0001
+
+
+def run(data_dir: Path, url: str, log: Callable[[str], None], *, until_end: bool = False, idle: bool = True) -> bool:
+    """Ship the journal of `data_dir` until told to leave, or until its end; True when everything sealed is
+    shipped.
+
+    ShippingError when there is no such database; one that is away is waited for.
+    """
+    if idle:
+        make_idle(os.getpid())
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    database = open_database(data_dir, url, log, idle=idle)
+    return asyncio.run(_run(Shipper(data_dir, database, log), database, until_end))
+
+
+async def _run(shipper: Shipper, database: Database, until_end: bool) -> bool:
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(shipper.run())
+    hurried = False
+
+    def hurry() -> None:
+        nonlocal hurried
+        if not hurried:
+            hurried = True
+            shipper.finish.set()
+            loop.call_later(GRACE_S, task.cancel)
+
+    def listen() -> None:
+        word = os.read(STDIN, 64)
+        if word.startswith(FINISH):
+            shipper.finish.set()
+        elif not word:
+            loop.remove_reader(STDIN)
+            if not shipper.finish.is_set():
+                hurry()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, hurry)
+    if until_end:
+        shipper.finish.set()
+    if stat.S_ISFIFO(os.fstat(STDIN).st_mode):
+        loop.add_reader(STDIN, listen)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            return await task
+        return False
+    finally:
+        database.leave(wait=not hurried)

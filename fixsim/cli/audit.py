@@ -1,0 +1,286 @@
+"""`fixsim audit`: what happened, asked of PostgreSQL. Works while the exchange runs and when it does not."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from fixsim.cli.audit_views import (
+    EVENT_COLUMNS,
+    SESSION_COLUMNS,
+    TRADE_COLUMNS,
+    decoded,
+    event_cells,
+    for_json,
+    headline,
+    order_title,
+    session_cells,
+    stream_json,
+    trade_cells,
+)
+from fixsim.cli.output import FINDING, print_json, print_table, say
+from fixsim.errors import JournalError, UsageError
+from fixsim.fix.codec import show
+
+DEFAULT_DATA_DIR: Final = Path("fixsim-data")
+#: Rows of a table when --limit is not given; --json gives all.
+TABLE_ROWS: Final = 1000
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Ask PostgreSQL what happened.")
+audit_app = app
+
+DataDir = Annotated[Path, typer.Option(help="Data directory of the exchange.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--database-url", envvar="FIXSIM_DATABASE_URL", help="postgresql://... when it is not the embedded one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Session = Annotated[str | None, typer.Option(help="CompID of the counterparty.")]
+Symbol = Annotated[str | None, typer.Option(help="Symbol(55).")]
+ClOrdId = Annotated[str | None, typer.Option("--cl-ord-id", help="ClOrdID(11).")]
+Since = Annotated[str | None, typer.Option(help="From this time on: 2025-11-20T14:30:00.5 (UTC), a date, or 15m (ago).")]
+Until = Annotated[str | None, typer.Option(help="Up to this time, left out itself.")]
+Limit = Annotated[
+    int | None, typer.Option(min=0, help=f"Newest rows shown; 0 for all (default: {TABLE_ROWS}, all with --json).")
+]
+
+
+def _ask(data_dir: Path, url: str | None, question: Callable[[Any], Awaitable[Any]], *, note: bool = True) -> Any:
+    """Put `question` to the database of `data_dir`, or that of `url`, over a connection of the read-only
+    role.
+    """
+    from fixsim.audit.database import EMBEDDED, EmbeddedDatabase, open_database
+    from fixsim.audit.lag import is_behind
+    from fixsim.audit.queries import find_progress
+    from fixsim.audit.server import READER
+    from fixsim.audit.tables import prepare, revision
+
+    database = open_database(data_dir, url or EMBEDDED, say, create=False)
+
+    async def run() -> Any:
+        await database.start()
+        if isinstance(database, EmbeddedDatabase):
+            await prepare(database.connect)
+        connection = await database.connect(READER)
+        try:
+            if not isinstance(database, EmbeddedDatabase) and await revision(connection) is None:
+                raise UsageError("this database holds no fixsim tables: nothing was ever shipped to it")
+            answer = await question(connection)
+            if note and is_behind(data_dir, await find_progress(connection)):
+                say("note: the journal holds more than the database yet; see `fixsim audit lag`")
+            return answer
+        finally:
+            await connection.close()
+
+    try:
+        return asyncio.run(run())
+    finally:
+        database.leave()
+
+
+def _filters(since: str | None, until: str | None, **given: str | None) -> Any:
+    from fixsim.audit.moments import parse_moment
+    from fixsim.audit.queries import Filters
+
+    now_ns = time.time_ns()
+    return Filters(
+        since_ns=None if since is None else parse_moment(since, now_ns),
+        until_ns=None if until is None else parse_moment(until, now_ns),
+        **given,
+    )
+
+
+async def _taken(rows: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row async for row in rows]
+
+
+def _limit(limit: int | None, as_json: bool) -> int:
+    if limit is not None:
+        return limit
+    return 0 if as_json else TABLE_ROWS
+
+
+def _finish(count: int, limit: int, what: str, as_json: bool) -> None:
+    """Say what a table does not: that it is empty, or that it was cut."""
+    if count == 0:
+        if not as_json:
+            say(f"no {what} found")
+        raise typer.Exit(FINDING)
+    if limit and count == limit and not as_json:
+        say(f"the newest {limit} {what}; --limit 0 shows all")
+
+
+@app.command()
+def messages(
+    session: Session = None,
+    symbol: Symbol = None,
+    msg_type: Annotated[str | None, typer.Option("--type", help="MsgType(35) or its name: D, NewOrderSingle.")] = None,
+    direction: Annotated[str | None, typer.Option(help="in or out, as the exchange sees it.")] = None,
+    cl_ord_id: ClOrdId = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    raw: Annotated[bool, typer.Option("--raw", help="One line each, as on the wire with | for SOH.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    database_url: Url = None,
+    json: Json = False,
+) -> None:
+    """Messages, both ways, decoded field by field."""
+    from fixsim.audit.queries import find_messages
+    from fixsim.cli.audit_views import msg_type_of
+
+    if direction not in (None, "in", "out"):
+        raise UsageError("--direction is in or out")
+    wanted = _filters(
+        since, until, session=session, symbol=symbol, direction=direction, cl_ord_id=cl_ord_id,
+        msg_type=None if msg_type is None else msg_type_of(msg_type),
+    )  # fmt: skip
+    rows = _limit(limit, json)
+
+    async def question(connection: Any) -> int:
+        found = find_messages(connection, wanted, rows)
+        if json:
+            return await stream_json(
+                found, lambda row: for_json(row) if raw else for_json(row) | {"fields": decoded(row["raw"])}
+            )
+        count = 0
+        async for row in found:
+            count += 1
+            print(f"{headline(row)}  {show(row['raw'])}" if raw else headline(row))
+            if not raw:
+                for field in decoded(row["raw"]):
+                    print(f"  {field['tag']:>5}  {field['name']:<22} {field['value']}  {field['meaning']}".rstrip())
+        return count
+
+    _finish(_ask(data_dir, database_url, question), rows, "messages", json)
+
+
+@app.command()
+def order(
+    order_id: Annotated[str, typer.Argument(metavar="ID", help="ClOrdID(11) or OrderID(37).")],
+    session: Session = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    database_url: Url = None,
+    json: Json = False,
+) -> None:
+    """The life of an order: every request and report along its chain of ClOrdIDs, each fill with its
+    counterpart.
+    """
+    from fixsim.audit.queries import find_orders
+
+    lives = _ask(data_dir, database_url, lambda connection: find_orders(connection, order_id, session))
+    if json:
+        print_json({"orders": for_json(lives)})
+    else:
+        for number, life in enumerate(lives):
+            if number:
+                print()
+            print_table(EVENT_COLUMNS, map(event_cells, life["events"]), order_title(life))
+    _finish(len(lives), 0, f"order {order_id}", json)
+
+
+@app.command()
+def trades(
+    session: Session = None,
+    symbol: Symbol = None,
+    cl_ord_id: ClOrdId = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    database_url: Url = None,
+    json: Json = False,
+) -> None:
+    """Trades, each with both sides."""
+    from fixsim.audit.queries import find_trades
+
+    wanted = _filters(since, until, session=session, symbol=symbol, cl_ord_id=cl_ord_id)
+    _table(data_dir, database_url, json, limit, "trades", TRADE_COLUMNS, trade_cells,
+           lambda connection, rows: find_trades(connection, wanted, rows))  # fmt: skip
+
+
+@app.command()
+def sessions(
+    session: Session = None,
+    event: Annotated[str | None, typer.Option(help="connected, logon, gap, resent ... (see docs/audit.md)")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    database_url: Url = None,
+    json: Json = False,
+) -> None:
+    """What happened to sessions: connections, logons, logouts, gaps, resends, rejects."""
+    from fixsim.audit.queries import find_session_events
+
+    wanted = _filters(since, until, session=session, event=event)
+    _table(data_dir, database_url, json, limit, "session events", SESSION_COLUMNS, session_cells,
+           lambda connection, rows: find_session_events(connection, wanted, rows))  # fmt: skip
+
+
+def _table(
+    data_dir: Path, url: str | None, as_json: bool, limit: int | None, what: str, columns: tuple[str, ...],
+    cells: Callable[[dict[str, Any]], list[Any]], find: Callable[[Any, int], AsyncIterator[dict[str, Any]]],
+) -> None:  # fmt: skip
+    """Ask for rows, print them as a table or as JSON."""
+    rows = _limit(limit, as_json)
+
+    async def question(connection: Any) -> int:
+        if as_json:
+            return await stream_json(find(connection, rows), for_json)
+        found = await _taken(find(connection, rows))
+        if found:
+            print_table(columns, map(cells, found))
+        return len(found)
+
+    _finish(_ask(data_dir, url, question), rows, what, as_json)
+
+
+@app.command()
+def lag(data_dir: DataDir = DEFAULT_DATA_DIR, database_url: Url = None, json: Json = False) -> None:
+    """How far the database is behind the journal."""
+    from fixsim.audit.lag import measure_lag
+    from fixsim.audit.moments import show_moment
+    from fixsim.audit.queries import find_progress
+
+    progress = _ask(data_dir, database_url, find_progress, note=False)
+    try:
+        behind = measure_lag(data_dir, progress, time.time_ns())
+    except JournalError as error:
+        raise UsageError(f"the database was not filled from the journal in {data_dir}: {error}") from error
+    answer: dict[str, Any] = {
+        "messages_behind": None, "seconds_behind": None, "journal_end": None, **(asdict(behind) if behind else {}),
+        "last_position_shipped": progress["last_position"],
+        "shipped_to": progress["position"],
+        "messages_shipped": progress["messages"],
+        "last_time": show_moment(progress["last_time_ns"]) or None,
+        "written_at": progress["written_at"].isoformat() if progress["written_at"] else None,
+    }  # fmt: skip
+    if json:
+        print_json(answer)
+    else:
+        print_table(("figure", "value"), answer.items())
+        if behind is None:
+            say(f"no journal in {data_dir}: how far behind the database is cannot be told")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One query over the documented views.")],
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds after which it is stopped.")] = 30.0,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    database_url: Url = None,
+    json: Json = False,
+) -> None:
+    """One read-only query over messages, orders, executions, trades, sessions and shipped."""
+    from fixsim.audit.queries import ask_sql
+
+    columns, rows = _ask(data_dir, database_url, lambda connection: ask_sql(connection, query, timeout))
+    if json:
+        print_json([for_json(dict(zip(columns, row, strict=True))) for row in rows])
+    else:
+        print_table(columns, ([show(cell) if isinstance(cell, bytes) else cell for cell in row] for row in rows))
