@@ -24,9 +24,7 @@ from fixsim.gateway.server import Server
 from fixsim.units import format_utc_timestamp
 
 APPLE = Instrument("AAPL", Decimal("0.01"), Decimal(1), Decimal(1), Decimal(1_000_000))
-CAPACITIES = Capacities(
-    orders=4_096, sessions=64, instruments=8, price_levels=1_024, clordid_memory=4_096, greetings=32
-)
+CAPACITIES = Capacities(orders=4_096, sessions=64, instruments=8, price_levels=1_024, clordid_memory=4_096, greetings=32)
 
 
 def small(venue: Venue | None = None, **changed: Any) -> Config:
@@ -81,9 +79,7 @@ class Stage:
 class Client:
     """A FIX peer over a blocking socket. Numbers its messages from 1, remembers nothing."""
 
-    def __init__(
-        self, port: int, sender: str, target: str = "FIXSIM", tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, port: int, sender: str, target: str = "FIXSIM", tls: ssl.SSLContext | None = None) -> None:
         self.sender, self.target = sender.encode(), target.encode()
         self.next_out = 1
         self.buffer = bytearray()

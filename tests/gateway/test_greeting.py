@@ -162,9 +162,7 @@ def test_the_oldest_stranger_makes_way(stage: Stage) -> None:
             one.close()
 
 
-def test_strangers_leave_nothing_in_the_journal_and_one_line_in_the_log(
-    stage: Stage, log: pytest.LogCaptureFixture
-) -> None:
+def test_strangers_leave_nothing_in_the_journal_and_one_line_in_the_log(stage: Stage, log: pytest.LogCaptureFixture) -> None:
     before = stage.opened.writer.position
     for _ in range(50):
         with stage.client() as client:

@@ -116,9 +116,7 @@ def places(symbol: str, snapshot: Message) -> dict[Place, str]:
     columns = (tags.MD_ENTRY_TYPE, tags.MD_ENTRY_PX, tags.MD_ENTRY_SIZE)
     rows = zip(*(snapshot.all(tag) for tag in columns), strict=True)
     sides = {b"0": "1", b"1": "2"}
-    return {
-        Place(symbol, sides[kind], price.decode()): size.decode() for kind, price, size in rows if size != b"0"
-    }
+    return {Place(symbol, sides[kind], price.decode()): size.decode() for kind, price, size in rows if size != b"0"}
 
 
 class Trader:
