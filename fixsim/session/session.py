@@ -85,6 +85,8 @@ class Session:
         if not reset:
             raise SessionMisuse("already logged on; only a restart (141=Y) is possible now")
         talk = self._talk
+        if talk.is_restarting:
+            return  # a second Logon would be answered too, and that answer be taken for a restart of the peer's
         next_in = talk.counters.next_in
         talk.restart()
         talk.counters.next_in = next_in
