@@ -1,6 +1,5 @@
 """Strangers: bounded, dropped without a word, logged once a minute."""
 
-import logging
 import socket
 import time
 from collections.abc import Iterator
