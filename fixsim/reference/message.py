@@ -22,7 +22,7 @@ class Inbound:
     """An application message that a session layer has accepted; the first value of a repeated tag counts."""
 
     def __init__(self, wire: Wire) -> None:
-        self.fields = _fields(wire)
+        self.fields = [field for field in _fields(wire) if field[1]]
         self._first = dict(reversed(self.fields))
         msg_type = self.get(35)
         if msg_type is None:
@@ -30,8 +30,8 @@ class Inbound:
         self.msg_type = msg_type
 
     def get(self, tag: int) -> bytes | None:
-        """The value of `tag`; None if it is absent or empty."""
-        return self._first.get(tag) or None
+        """The value of `tag`; None if it is absent, or was never given one."""
+        return self._first.get(tag)
 
     def all(self, tag: int) -> list[bytes]:
         """Every value of `tag`, as in a repeating group."""

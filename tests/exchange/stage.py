@@ -1,7 +1,8 @@
 """An exchange in one process, on a stage: a journal in memory, a clock the test moves, and every report as it was said.
 
 A `Stage` is driven as the gateway drives an exchange: bytes go into `receive`, and what was said is read from the
-sealed batches. Each session's frames are checked on the way: framed right, numbered without a gap, said at the time of the turn.
+sealed batches. Each session's frames are checked on the way: framed right, numbered without a gap, said at the time of
+the turn.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,15 @@ TARGET = "FIXSIM"
 NOWHERE = Path("/nonexistent/journal")
 #: Tags the session layer adds to what the exchange says.
 ENVELOPE = frozenset({8, 9, 49, 56, 34, 52, 369, 10})
+
+#: Values that readers of numbers, times and single characters have stumbled over.
+NASTY = (
+    b"", b"0", b"00", b"-0", b"-1", b"+1", b"1e3", b"1.", b".5", b".", b"0.0", b"1.0000000", b" 1", b"1 ", b"007", b"1_0",
+    b"\xff", b"99999999999999999999", b"9223372036854775808", b"0.00000000000000000001", b"18446744073709551617", b"1.5",
+    b"12", b"Y", b"N", b"20240102-10:00:00", b"20240102-25:00:00", b"20240102-10:00:60", b"20240102-10:00:00.1",
+    b"20240101-10:00:00.000", b"20240102-10:00:00.000000", b"20240102-10:00:00.000000000", b"x" * 30, b"x" * 31, b"x" * 64,
+    b"x" * 65,
+)  # fmt: skip
 
 INSTRUMENTS = tuple(
     Instrument(listing.symbol, listing.tick_size, listing.lot_size, listing.min_qty, listing.max_qty, listing.currency)
@@ -111,12 +121,15 @@ class Stage:
         head = ((49, name.encode()), (56, TARGET.encode()), (34, b"%d" % number))
         return encode(msg_type, (*head, (52, format_utc_timestamp(self.now_ns, 3))), rest)
 
+    def connect(self, name: str, heartbeat_s: int = 0, *more: Field) -> None:
+        """A connection of `name` and its Logon, which goes on with its sequence numbers; the batch is left open."""
+        self.links[name] = self.exchange.open_link(Hello(name, TARGET, "127.0.0.1"), self.now_ns)
+        self.feed(name, self.frame(name, [(35, b"A"), (98, b"0"), (108, b"%d" % heartbeat_s), *more]))
+
     def log_on(self, *names: str, heartbeat_s: int = 0) -> None:
-        """Each of `names` connects and logs on, going on with its sequence numbers."""
+        """Each of `names` connects and logs on."""
         for name in names:
-            link = self.exchange.open_link(Hello(name, TARGET, "127.0.0.1"), self.now_ns)
-            self.links[name] = link
-            self.feed(name, self.frame(name, [(35, b"A"), (98, b"0"), (108, b"%d" % heartbeat_s)]))
+            self.connect(name, heartbeat_s)
         self.drain()
 
     def feed(self, name: str, frames: bytes) -> None:
