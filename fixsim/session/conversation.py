@@ -195,9 +195,10 @@ class Conversation:
 
     def names_us(self, message: Message) -> bool:
         """Whether both CompIDs are there, the peer's as the sender and ours as the target."""
+        profile, index = self.profile, message.index
         return (
-            message.get(tags.SENDER_COMP_ID) == self.profile.target_comp_id
-            and message.get(tags.TARGET_COMP_ID) == self.profile.sender_comp_id
+            index.get(tags.SENDER_COMP_ID) == profile.target_comp_id
+            and index.get(tags.TARGET_COMP_ID) == profile.sender_comp_id
         )
 
     def names_others(self, message: Message) -> bool:
@@ -209,9 +210,9 @@ class Conversation:
 
     def is_untimely(self, message: Message, now_ns: int, required: bool = False) -> bool:
         """Whether SendingTime(52) is too far from now; if absent or no time, only if `required`."""
-        text = message.get(tags.SENDING_TIME, b"")
         if not self._tolerance_ns:
             return False
+        text = message.index.get(tags.SENDING_TIME, b"")
         if text[:17] == self._second and abs(self._second_ns - now_ns) < self._tolerance_ns - NS_PER_S:
             return False  # messages of the same second are read once
         sending_ns = parse_utc_timestamp(text)

@@ -5,7 +5,9 @@ BusinessMessageReject(j), as a venue does.
 """
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
+from fixsim.errors import GarbledMessage
 from fixsim.fix import codec
 from fixsim.fix.dictionary import fix44
 from fixsim.fix.message import Message
@@ -19,6 +21,7 @@ from fixsim.session import (
     LoggedOut,
     PeerRejected,
     Resend,
+    Role,
     Say,
     SequenceReset,
     Session,
@@ -52,15 +55,15 @@ class Owner:
     """The owner of one Session: `out` is what it said, `kept` what it received by token, `happened` the rest."""
 
     profile: SessionProfile
-    role: str = "acceptor"
+    role: Role = "acceptor"
     counters: Counters = field(default_factory=Counters)
     now_ns: int = START_NS
     credentials: str = "accepted"
     answers: bool = True
 
     def __post_init__(self) -> None:
-        judge = validator(fix44(), self.profile.strictness)  # type: ignore[arg-type]
-        self.session = Session(self.profile, self.counters, judge, self.role)  # type: ignore[arg-type]
+        judge = validator(fix44(), self.profile.strictness)
+        self.session = Session(self.profile, self.counters, judge, self.role)
         self.out: list[bytes] = []
         self.closed = True
         self.inbox = bytearray()
@@ -96,7 +99,7 @@ class Owner:
     def receive(self, frame: bytes) -> None:
         try:
             message = codec.decode(frame)
-        except codec.GarbledMessage:
+        except GarbledMessage:
             return
         self.kept.append(frame)
         self.session.receive(message, len(self.kept) - 1, self.now_ns)
@@ -205,14 +208,12 @@ class CorePeer:
         self.owner = Owner(self._profile({}))
 
     def _profile(self, settings: dict[str, str]) -> SessionProfile:
-        values: dict[str, object] = {}
+        values: dict[str, Any] = {}
         for setting in fields(SessionProfile):
             if setting.name in settings:
-                text = settings[setting.name]
-                values[setting.name] = {"bool": lambda word: word == "yes", "int": int, "float": float}.get(
-                    str(getattr(setting.type, "__name__", setting.type)), str
-                )(text)
-        return SessionProfile(self.target, self.sender, **values)  # type: ignore[arg-type]
+                text, kind = settings[setting.name], type(setting.default)
+                values[setting.name] = text == "yes" if kind is bool else kind(text)
+        return SessionProfile(self.target, self.sender, **values)
 
     def configure(self, settings: dict[str, str]) -> None:
         known = {setting.name for setting in fields(SessionProfile)} | {
@@ -222,8 +223,9 @@ class CorePeer:
             "credentials",
         }
         assert settings.keys() <= known, f"no such setting: {settings.keys() - known}"
+        role: Role = "initiator" if settings.get("role") == "initiator" else "acceptor"
         counters = Counters(int(settings.get("next_in", 1)), int(settings.get("next_out", 1)))
-        self.owner = Owner(self._profile(settings), settings.get("role", "acceptor"), counters)
+        self.owner = Owner(self._profile(settings), role, counters)
         self.owner.credentials = settings.get("credentials", "accepted")
 
     def connect(self) -> None:

@@ -88,7 +88,7 @@ def scripts() -> list[Path]:
 def run(path: Path, peer: Peer) -> None:
     """Play a script; AssertionError names the line that went wrong."""
     lines = read(path)
-    peer.configure(dict(line.argument.split(" ", 1) for line in lines if line.verb == "set"))  # type: ignore[misc]
+    peer.configure(dict(line.argument.split(" ", 1) for line in lines if line.verb == "set"))
     for line in lines:
         try:
             _play(line, peer)
@@ -173,8 +173,9 @@ def expect(text: str, octets: bytes | None, peer: Peer) -> None:
     shown = f"said: {codec.show(octets)}"
     assert message.get(8) == b"FIX.4.4", shown
     assert (message.get(49), message.get(56)) == (peer.target, peer.sender), shown
-    for tag in (52, 122):
-        assert tag not in message or parse_utc_timestamp(message.get(tag, b"")) is not None, shown
+    for time_tag in (52, 122):
+        time = message.get(time_tag)
+        assert time is None or parse_utc_timestamp(time) is not None, shown
     assert 52 in message, shown
     said = [(tag, value.decode("latin-1")) for tag, value in message.fields if tag not in COMMON]
     more = text.endswith("...")

@@ -1,5 +1,7 @@
 """Whatever a peer says, in whatever order: nothing is raised, no counter goes back, the events make sense."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from fixsim.session import (
     LoggedOn,
     LoggedOut,
     Resend,
+    Role,
     Say,
     SequenceReset,
     Session,
@@ -42,17 +45,17 @@ ACTIONS = st.one_of(
 class Watched:
     """An owner that checks each event and remembers little."""
 
-    def __init__(self, role: str, **settings: object) -> None:
-        profile = SessionProfile(b"FIXSIM", b"PEER", early_messages_max=3, resend_timeout_s=5, **settings)  # type: ignore[arg-type]
+    def __init__(self, role: Role, **settings: Any) -> None:
+        profile = SessionProfile(b"FIXSIM", b"PEER", early_messages_max=3, resend_timeout_s=5, **settings)
         judge: Validator = lambda message: None  # noqa: E731 - nothing is wrong: the session must stand it all
         self.role, self.counters = role, Counters()
-        self.session = Session(profile, self.counters, judge, role)  # type: ignore[arg-type]
+        self.session = Session(profile, self.counters, judge, role)
         self.now_ns = START_NS
         self.kept: list[Message] = []
         self.is_logged_on = False
         self.number: dict[int, bytes] = {}
 
-    def act(self, action: tuple) -> None:  # type: ignore[type-arg]
+    def act(self, action: Any) -> None:
         session, state = self.session, self.session.state
         match action:
             case ("frame", msg_type, distance, fields, missing):
@@ -127,7 +130,7 @@ class Watched:
                 assert self.is_logged_on
 
 
-def play(watched: Watched, actions: list[tuple]) -> None:  # type: ignore[type-arg]
+def play(watched: Watched, actions: list[Any]) -> None:
     watched.act(("connect",))
     watched.act(("logon",))
     if actions and actions[0] != ("tick", 0):  # mostly begin with both sides logged on
@@ -139,15 +142,15 @@ def play(watched: Watched, actions: list[tuple]) -> None:  # type: ignore[type-a
 @settings(max_examples=400, deadline=None)
 @given(st.lists(ACTIONS, max_size=25), st.booleans(), st.booleans(), st.sampled_from([0, 2]))
 def test_an_acceptor_stands_everything(
-    actions: list[tuple],
+    actions: list[Any],
     resets: bool,
     announces: bool,
-    chunk: int,  # type: ignore[type-arg]
+    chunk: int,
 ) -> None:
     play(Watched("acceptor", reset_on_logon=resets, announce_reset=announces, resend_chunk=chunk), actions)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(ACTIONS, max_size=25), st.booleans())
-def test_an_initiator_stands_everything(actions: list[tuple], next_expected: bool) -> None:  # type: ignore[type-arg]
+def test_an_initiator_stands_everything(actions: list[Any], next_expected: bool) -> None:
     play(Watched("initiator", next_expected_msg_seq_num=next_expected), actions)

@@ -3,6 +3,8 @@
 What holds: nothing is taken twice or out of order, and once the line stays up both sides have everything.
 """
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,9 +32,9 @@ RESTARTS = st.lists(st.one_of(ACTIONS.map(lambda actions: actions[:1]), st.just(
 class Line:
     """A venue, a client, and the bytes on their way between them."""
 
-    def __init__(self, **settings: object) -> None:
-        venue = SessionProfile(b"FIXSIM", b"PEER", "off", **settings)  # type: ignore[arg-type]
-        client = SessionProfile(b"PEER", b"FIXSIM", "off", **settings)  # type: ignore[arg-type]
+    def __init__(self, **settings: Any) -> None:
+        venue = SessionProfile(b"FIXSIM", b"PEER", "off", **settings)
+        client = SessionProfile(b"PEER", b"FIXSIM", "off", **settings)
         self.venue = Owner(venue, answers=False)
         self.client = Owner(client, role="initiator", answers=False)
         self.wires = {"to venue": bytearray(), "to client": bytearray()}
@@ -152,7 +154,7 @@ class Line:
 
 @settings(max_examples=100, deadline=None)
 @given(ACTIONS, st.sampled_from([{}, {"next_expected_msg_seq_num": True}, {"resend_chunk": 2}, {"early_messages_max": 2}]))
-def test_both_sides_get_everything_once_and_in_order(actions: list[tuple[str, int]], profile: dict[str, object]) -> None:
+def test_both_sides_get_everything_once_and_in_order(actions: list[tuple[str, int]], profile: dict[str, Any]) -> None:
     line = Line(**profile)
     for verb, count in [("connect", 0), ("settle", 0), *actions]:
         line.act(verb, count)
