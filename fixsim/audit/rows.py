@@ -21,7 +21,7 @@ from fixsim.fix.codec import decode
 from fixsim.fix.message import Message
 from fixsim.journal.record import GARBLED_BODY, HEADER, RESEND_BODY
 from fixsim.layout import RECORD_MAGIC, Kind
-from fixsim.limits import RECORD_HEADER_BYTES
+from fixsim.limits import FRAME_BYTES_MAX, RECORD_HEADER_BYTES
 from fixsim.units import parse_utc_timestamp
 
 MESSAGE_COLUMNS: Final = (
@@ -55,7 +55,8 @@ _COLUMNS: Final = len(MESSAGE_COLUMNS)
 _INT: Final = Struct(">i").pack
 _LONG: Final = Struct(">q").pack
 _NO_VALUE: Final = _INT(-1)
-_LENGTHS: Final = [_INT(length) for length in range(4096)]
+#: By length, up to the longest frame that comes in.
+_LENGTHS: Final = [_INT(length) for length in range(FRAME_BYTES_MAX + 1)]
 
 _VALUE: Final = rb"=([^\x01]*)\x01"
 #: A decimal that PostgreSQL's numeric surely takes.
@@ -76,6 +77,7 @@ _DECIMAL_TAGS: Final = frozenset({38, 44, 32, 31, 151, 14, 6})
 _TRANSACT_TIME_AT: Final = _REPORT_TAGS.index(60)
 _DECIMAL_TEXT: Final = re.compile(rb"-?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})")
 #: How COPY's text form writes what means something to it.
+_MEANT: Final = (b"\\", b"\t", b"\n", b"\r")
 _ESCAPES: Final = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r", 0: "\u2400"}
 
 #: Administrative messages that tell a session's story, by direction and MsgType(35); the tags of the range
@@ -135,13 +137,14 @@ class Rows:
         self.sessions: list[bytes] = []
         self._starts: dict[tuple[int, int, int, int, bytes], bytes] = {}
         self._times: dict[bytes, bytes] = {}
+        self._escaped_names: dict[int, bytes] = {}
 
     def clear(self) -> None:
         """Begin anew, in the same lists: `take` may be in the middle of a batch."""
         self.new_names = {}
         for rows in (self.messages, self.executions, self.sessions):
             rows.clear()
-        for known in (self._starts, self._times):
+        for known in (self._starts, self._times, self._escaped_names):
             if len(known) > KNOWN_MAX:
                 known.clear()
 
@@ -186,20 +189,21 @@ class Rows:
         if start is None:
             start = self._start(kind, session, run, link, msg_type, payload)
         cl_ord_id = order_id = exec_id = symbol = _NO_VALUE
-        if payload.isascii() and b"\0" not in payload:
+        storable = payload.isascii() and b"\0" not in payload
+        if storable:
             index = payload.index
             if at_cl_ord_id:
                 end = index(SOH, at_cl_ord_id)
-                cl_ord_id = _length(end - at_cl_ord_id) + payload[at_cl_ord_id:end]
+                cl_ord_id = _LENGTHS[end - at_cl_ord_id] + payload[at_cl_ord_id:end]
             if at_order_id:
                 end = index(SOH, at_order_id)
-                order_id = _length(end - at_order_id) + payload[at_order_id:end]
+                order_id = _LENGTHS[end - at_order_id] + payload[at_order_id:end]
             if at_exec_id:
                 end = index(SOH, at_exec_id)
-                exec_id = _length(end - at_exec_id) + payload[at_exec_id:end]
+                exec_id = _LENGTHS[end - at_exec_id] + payload[at_exec_id:end]
             if at_symbol:
                 end = index(SOH, at_symbol)
-                symbol = _length(end - at_symbol) + payload[at_symbol:end]
+                symbol = _LENGTHS[end - at_symbol] + payload[at_symbol:end]
         else:
             cl_ord_id, order_id, exec_id, symbol = (
                 _binary(payload[at : payload.index(SOH, at)]) if at else _NO_VALUE
@@ -212,7 +216,7 @@ class Rows:
         if msg_type in _TELLING:
             if msg_type == b"8\0":
                 if kind == OUT:
-                    self._add_execution(position, time_ns, session, payload, at_order_id)
+                    self._add_execution(position, time_ns, session, payload, at_order_id, storable)
             else:
                 self._add_admin(header, payload)
 
@@ -246,14 +250,17 @@ class Rows:
 
     # ------------------------------------------------------------ executions
 
-    def _add_execution(self, position: int, time_ns: int, session: int, payload: bytes, at_order_id: int) -> None:
+    def _add_execution(
+        self, position: int, time_ns: int, session: int, payload: bytes, at_order_id: int, storable: bool
+    ) -> None:
         match = _REPORT(payload, at_order_id - 3) if at_order_id > 3 else None
-        name = self.names[session]
-        if match is None or not (_is_plain(payload) and _is_plain(name)):
-            values = [_escaped(value) for value in _report_values(payload)]
-            name = _escaped(name)
-        else:
+        if match is not None and storable and not any(map(payload.__contains__, _MEANT)):
             values = list(match.groups(NULL))
+        else:
+            values = [_escaped(value) for value in _report_values(payload)]
+        name = self._escaped_names.get(session)
+        if name is None:
+            name = self._escaped_names[session] = _escaped(self.names[session])
         values[_TRANSACT_TIME_AT] = self._time_ns(values[_TRANSACT_TIME_AT])
         if values[0] == b"NONE":
             values[0] = NULL
@@ -326,10 +333,7 @@ def _storable(value: bytes) -> bytes:
 
 def _is_plain(value: bytes) -> bool:
     """Whether `value` means itself in COPY's text form."""
-    return (
-        value.isascii() and b"\\" not in value and b"\n" not in value and b"\t" not in value and b"\r" not in value
-        and b"\0" not in value
-    )  # fmt: skip
+    return value.isascii() and b"\0" not in value and not any(map(value.__contains__, _MEANT))
 
 
 def _escaped(value: bytes | None) -> bytes:

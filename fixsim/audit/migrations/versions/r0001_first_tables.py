@@ -41,7 +41,8 @@ CREATE INDEX executions_order ON fixsim.executions (order_id, position);
 CREATE INDEX executions_match ON fixsim.executions (match_id) WHERE match_id IS NOT NULL;
 CREATE INDEX executions_cl_ord_id ON fixsim.executions
     USING brin (cl_ord_id text_bloom_ops (n_distinct_per_range = 3000)) WITH (pages_per_range = 64);
-CREATE INDEX executions_orig_cl_ord_id ON fixsim.executions (orig_cl_ord_id) WHERE orig_cl_ord_id IS NOT NULL;
+CREATE INDEX executions_orig_cl_ord_id ON fixsim.executions
+    USING brin (orig_cl_ord_id text_bloom_ops (n_distinct_per_range = 3000)) WITH (pages_per_range = 64);
 
 CREATE TABLE fixsim.sessions (
     position bigint PRIMARY KEY, time_ns bigint NOT NULL, session text, run integer NOT NULL, event text NOT NULL,
