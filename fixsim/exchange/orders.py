@@ -103,7 +103,7 @@ def tag_fault(message: Message) -> Fault | None:
         value = index.get(tag)
         if value is None:
             continue
-        if tag == tags.MIN_QTY and not value.strip(b"0.-"):
+        if tag == tags.MIN_QTY and parse_decimal(value, 0) == 0:
             continue
         if tag == tags.EXEC_INST and HANDLING_WORDS.issuperset(value.split(b" ")):
             continue
