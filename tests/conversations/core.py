@@ -212,7 +212,7 @@ class CorePeer:
         for setting in fields(SessionProfile):
             if setting.name in settings:
                 text, kind = settings[setting.name], type(setting.default)
-                values[setting.name] = text == "yes" if kind is bool else kind(text)
+                values[setting.name] = text == "yes" if kind is bool else kind(text)  # type: ignore[misc]
         return SessionProfile(self.target, self.sender, **values)
 
     def configure(self, settings: dict[str, str]) -> None:

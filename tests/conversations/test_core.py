@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conversations import script
-from tests.conversations.core import CorePeer
+from conversations import script
+from conversations.core import CorePeer
 
 
 class SlowPeer(CorePeer):

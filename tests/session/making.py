@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from conversations.core import Owner
+
 from fixsim.fix import codec
 from fixsim.session import SessionProfile, State
 from fixsim.units import NS_PER_S, format_utc_timestamp
-from tests.conversations.core import Owner
 
 
 def profile(**settings: Any) -> SessionProfile:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from conversations.core import START_NS, Counters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,6 @@ from fixsim.session import (
 )
 from fixsim.session.session import Validator
 from fixsim.units import NS_PER_S, format_utc_timestamp
-from tests.conversations.core import START_NS, Counters
 
 NUMBERS = st.integers(-3, 12)
 TEXTS = st.sampled_from([b"", b"0", b"1", b"Y", b"N", b"PEER", b"FIXSIM", b"X", b"20200101-00:00:00", b"99999"])

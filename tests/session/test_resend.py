@@ -10,7 +10,7 @@ from fixsim.errors import SessionRejection
 from fixsim.fix.message import Message
 from fixsim.session.gap import DEALT_WITH, Gap
 from fixsim.session.resend import Again, Fill, plan, requested_range
-from tests.session.making import profile
+from session.making import profile
 
 TYPES = st.lists(st.sampled_from([b"0", b"1", b"2", b"3", b"4", b"5", b"A", b"8", b"9", b"j", None]), max_size=40)
 

@@ -1,6 +1,7 @@
 """What scripts cannot see: events for the owner, deadlines, misuse."""
 
 import pytest
+from conversations.core import START_NS, Counters, Owner
 
 from fixsim.errors import SessionMisuse
 from fixsim.fix import codec
@@ -16,8 +17,7 @@ from fixsim.session import (
     State,
 )
 from fixsim.units import NS_PER_S
-from tests.conversations.core import START_NS, Counters, Owner
-from tests.session.making import frame, logged_on, order, profile, say, seconds
+from session.making import frame, logged_on, order, profile, say, seconds
 
 
 def kinds(owner: Owner) -> list[type]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from conversations.core import START_NS, Owner
 
 from fixsim.errors import SessionMisuse
 from fixsim.session.session import Session
 from fixsim.session.states import TRANSITIONS, State, Step, diagram
-from tests.conversations.core import START_NS, Owner
-from tests.session.making import profile
+from session.making import profile
 
 PAGE = Path(__file__).parents[2] / "docs" / "session.md"
 

@@ -5,12 +5,12 @@ What holds: nothing is taken twice or out of order, and once the line stays up b
 
 from typing import Any
 
+from conversations.core import Owner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixsim.session import SessionProfile, State
 from fixsim.units import NS_PER_S
-from tests.conversations.core import Owner
 
 ACTIONS = st.lists(
     st.one_of(
