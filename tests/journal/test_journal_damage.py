@@ -76,7 +76,9 @@ def test_a_flipped_bit_is_found_wherever_it_is(tmp_path):
 
 
 def check_found(directory: Path, damaged: int, starts: list[int], whole: list[list[bytes]]) -> None:
-    """The journal is refused at the batch with the `damaged` byte, or it was the last one and only that is cut."""
+    """The journal is refused at the batch with the `damaged` byte, or it was the last one and only that is
+    cut.
+    """
     try:
         payloads, tail = sealed_end(directory)
     except JournalCorrupt as error:

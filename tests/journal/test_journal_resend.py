@@ -1,4 +1,5 @@
-"""What a RESEND record stands for, compared with the session's own rule of how a ResendRequest is answered."""
+"""What a RESEND record stands for, compared with the session's own rule of how a ResendRequest is answered.
+"""
 
 import pytest
 from conversation import NOON_NS, Conversation
