@@ -324,7 +324,7 @@ class Exchange:
     def _deliver(self, member: Member, event: Deliver) -> None:
         """An application message in sequence: to its door, or refused by BusinessMessageReject(j)."""
         message = event.message
-        if b"" in message.index.values():
+        if not all(value for _, value in message.fields):
             # only where nothing is validated: a field without a value counts as absent
             message = Message([field for field in message.fields if field[1]], message.msg_type)
         door = self._doors.get(message.msg_type)

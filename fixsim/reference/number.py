@@ -7,6 +7,7 @@ from typing import Final
 
 NS_PER_DAY: Final = 86_400_000_000_000
 NUMBER: Final = re.compile(r"-?(\d+\.?\d*|\.\d+)", re.ASCII)
+NUMBER_BYTES_MAX: Final = 64
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Digits enough for any number that fits a frame; what would lose one raises instead.
@@ -14,8 +15,8 @@ EXACT: Final = Context(prec=100_000, traps=[Inexact, InvalidOperation, DivisionB
 
 
 def read_number(text: bytes | None) -> Decimal | None:
-    """The value of a FIX decimal, None if `text` is none: a minus at most, no plus, no exponent."""
-    if text is None:
+    """The value of a FIX decimal, None if `text` is none or too long: a minus at most, no plus, no exponent."""
+    if text is None or len(text) > NUMBER_BYTES_MAX:
         return None
     plain = text.decode("latin-1")
     return Decimal(plain) if NUMBER.fullmatch(plain) else None
