@@ -139,10 +139,10 @@ class Client:
         """Whether the connection ends without another byte."""
         return self.hear(timeout_s) is None
 
-    def order(self, cl_ord_id: str, side: int = 1, qty: int = 10, price: str = "10.00") -> bytes:
-        """A limit order for AAPL, Day."""
+    def order(self, cl_ord_id: str, side: int = 1, qty: int = 10, price: str = "10.00", symbol: str = "AAPL") -> bytes:
+        """A limit order, Day."""
         stamp = format_utc_timestamp(time.time_ns(), 3).decode()
-        return self.frame("D", f"11={cl_ord_id}|55=AAPL|54={side}|60={stamp}|38={qty}|40=2|44={price}|59=0")
+        return self.frame("D", f"11={cl_ord_id}|55={symbol}|54={side}|60={stamp}|38={qty}|40=2|44={price}|59=0")
 
 
 @contextlib.contextmanager
