@@ -128,15 +128,14 @@ def record_at(view: memoryview, offset: int, position: int) -> Record:
 
 def records(view: memoryview) -> Iterator[Record]:
     """The records of a batch, in order. `view` is one that `Reader.batches` gave."""
-    unpack, make, total = HEADER.unpack_from, Record._make, len(view)
+    unpack, new, total = HEADER.unpack_from, tuple.__new__, len(view)
     at, expected = 0, NIL
     while at < total:
-        magic, kind, flags, length, position, *rest = unpack(view, at)
-        begin = at + RECORD_HEADER_BYTES
-        if magic != RECORD_MAGIC or (position != expected and expected != NIL):
+        fields = unpack(view, at)
+        length, position, begin = fields[3], fields[4], at + RECORD_HEADER_BYTES
+        if fields[0] != RECORD_MAGIC or (position != expected and expected != NIL):
             raise JournalCorrupt(f"no record lies at position {expected}", expected)
-        rest[-1] = view[begin : begin + length]
-        yield make((kind, flags, length, position, *rest))
+        yield new(Record, (*fields[1:-1], view[begin : begin + length]))
         size = RECORD_HEADER_BYTES + (length + 7 & -8)
         at += size
         expected = position + size
