@@ -3,6 +3,7 @@
 Every frame is remembered in `said`, in the form in which it must be found in PostgreSQL again.
 """
 
+import tempfile
 from pathlib import Path
 
 from fixsim.fix.codec import encode
@@ -17,6 +18,13 @@ from fixsim.units import format_utc_timestamp
 VENUE = b"FIXSIM"
 START_NS = 1_760_000_000_000_000_000
 MARKS = (b"\x0111=", b"\x0137=", b"\x0117=", b"\x0155=")
+
+
+def reachable_directory() -> Path:
+    """A fresh directory that an unprivileged account can walk to, as an ordinary data directory is."""
+    path = Path(tempfile.mkdtemp(prefix="fixsim-audit-"))
+    path.chmod(0o711)
+    return path
 
 
 class Stage:

@@ -3,21 +3,14 @@
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from audit_stage import reachable_directory
 
 from fixsim.audit.database import EmbeddedDatabase
 from fixsim.audit.server import Server
-
-
-def reachable_directory() -> Path:
-    """A fresh directory that an unprivileged account can walk to, as an ordinary data directory is."""
-    path = Path(tempfile.mkdtemp(prefix="fixsim-audit-"))
-    path.chmod(0o711)
-    return path
 
 
 @pytest.fixture(scope="session")

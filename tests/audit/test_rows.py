@@ -1,0 +1,99 @@
+"""A row never fails to load, and the quick way to it gives what the careful way gives."""
+
+import re
+from pathlib import Path
+
+import pytest
+from audit_stage import Stage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixsim.audit import rows as room
+from fixsim.audit.rows import EXECUTION_COLUMNS, NULL, Rows
+from fixsim.fix.codec import encode
+from fixsim.journal.reader import Reader
+from fixsim.journal.record import pack
+from fixsim.journal.segments import journal_directory
+from fixsim.layout import Kind
+
+DECIMALS = st.decimals(min_value=0, max_value=10**12, places=6).map(lambda value: f"{value:f}".encode())
+#: Any value of a FIX field, the awkward ones included.
+TEXTS = st.binary(min_size=1, max_size=12).filter(lambda value: b"\x01" not in value)
+PLAIN_TEXTS = st.from_regex(rb"[!-\[\]-~]{1,12}", fullmatch=True)
+
+
+def execution(body: list[tuple[int, bytes]]) -> dict[str, bytes]:
+    """The row of `executions` for an ExecutionReport(8) with `body`, as COPY's text form."""
+    frame = encode(b"8", [(49, b"FIXSIM"), (56, b"ME"), (34, b"1"), (52, b"20251120-10:00:00")], body)
+    marks = (b"\x0111=", b"\x0137=", b"\x0117=", b"\x0155=")
+    at = [frame.find(mark) + len(mark) if mark in frame else 0 for mark in marks]
+    gathered = Rows({})
+    record = pack(Kind.OUT, 0, 7, frame, session=1, seq=1, msg_type=b"8", at=(at[0], at[1], at[2], at[3]))
+    assert list(gathered.take(memoryview(record), 0, 0)) == []
+    (row,) = gathered.executions
+    assert row.endswith(b"\n") and row.count(b"\n") == 1
+    return dict(zip(EXECUTION_COLUMNS, row[:-1].split(b"\t"), strict=True))
+
+
+def report(cl_ord_id: bytes, qty: bytes, text: bytes | None, fill: bool, orig: bytes | None) -> list[tuple[int, bytes]]:
+    """The body of a report in the order of the rules of engagement."""
+    body = [(37, b"12"), (11, cl_ord_id), *([(41, orig)] if orig else []), (17, b"13"), (150, b"0"), (39, b"0")]
+    body += [(55, b"AAPL"), (54, b"1"), (38, qty), (40, b"2"), (44, b"187.25"), (59, b"0")]
+    body += [(32, qty), (31, b"187.25")] if fill else []
+    body += [(151, qty), (14, b"0"), (6, b"0"), (60, b"20251120-10:00:00.123456")]
+    body += [(527, b"9"), (851, b"2")] if fill else []
+    return body + ([(58, text)] if text else [])
+
+
+@given(cl_ord_id=PLAIN_TEXTS, qty=DECIMALS, text=st.none() | PLAIN_TEXTS, fill=st.booleans(), orig=st.none() | PLAIN_TEXTS)
+def test_the_quick_way_and_the_careful_way_agree(
+    cl_ord_id: bytes, qty: bytes, text: bytes | None, fill: bool, orig: bytes | None
+) -> None:
+    body = report(cl_ord_id, qty, text, fill, orig)
+    quick = execution(body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "_REPORT", lambda payload, at: None)
+        assert execution(body) == quick
+    assert quick["cl_ord_id"] == cl_ord_id and quick["order_qty"] == qty
+    assert quick["transact_time_ns"] == b"1763632800123456000"
+
+
+@given(cl_ord_id=TEXTS, qty=TEXTS, text=TEXTS)
+def test_any_bytes_give_a_row_that_copy_can_read(cl_ord_id: bytes, qty: bytes, text: bytes) -> None:
+    row = execution(report(cl_ord_id, qty, text, True, None))
+    for value in row.values():
+        value.decode()
+        assert b"\0" not in value
+        assert value == NULL or re.fullmatch(rb"(?:[^\\]|\\[\\tnr])*", value)
+    assert row["order_qty"] == NULL or re.fullmatch(rb"-?\d*\.?\d*", row["order_qty"])
+
+
+def test_a_refused_order_has_no_order_id() -> None:
+    body = [(37, b"NONE"), (11, b"X"), (17, b"1"), (150, b"8"), (39, b"8"), (103, b"1"), (55, b"NIX"), (54, b"1")]
+    body += [(38, b"1e5"), (40, b"1"), (151, b"0"), (14, b"0"), (6, b"0"), (60, b"20251120-10:00:00"), (58, b"a\\b")]
+    row = execution(body)
+    assert row["order_id"] == NULL and row["ord_rej_reason"] == b"1" and row["price"] == NULL
+    assert row["order_qty"] == NULL and row["text"] == b"a\\\\b"
+
+
+def test_resent_frames_and_events_tell_a_sessions_story(data_dir: Path) -> None:
+    stage = Stage(data_dir)
+    stage.log_on(b"BUYER")
+    stage.order(b"BUYER", b"B1", b"1", b"100", b"187.25")
+    stage.resend(b"BUYER", 1, 2)
+    stage.close()
+    gathered = Rows({})
+    for batch in Reader(journal_directory(data_dir)).batches():
+        (resend,) = gathered.take(batch.view, 0, 0)
+        gathered.add_resent(resend, 1, stage.said[resend.position, 1][2])
+    events = [row.split(b"\t")[4] for row in gathered.sessions]
+    assert events == [b"connected", b"logon_received", b"logon", b"resend_requested", b"resent"]
+    assert gathered.sessions[-1].split(b"\t")[6:8] == [b"1", b"2"]
+    assert gathered.new_names == {1: b"BUYER"}
+
+
+def test_a_message_type_longer_than_its_header_is_stored_whole() -> None:
+    frame = encode(b"XYZ", [(49, b"ME"), (56, b"FIXSIM"), (34, b"1"), (52, b"20251120-10:00:00")], [(58, b"?")])
+    gathered = Rows({})
+    list(gathered.take(memoryview(pack(Kind.IN, 0, 7, frame, session=1, seq=1, msg_type=b"XY")), 0, 0))
+    assert b"\0\0\0\x03XYZ" in gathered.messages[0]
