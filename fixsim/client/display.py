@@ -6,7 +6,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from fixsim.client.orders import TIF_NAMES
+from fixsim.client.orders import NO_SYMBOL, TIF_NAMES
 from fixsim.fix import enums, tags
 from fixsim.fix.message import Message
 from fixsim.fix.tags import MsgType
@@ -107,6 +107,9 @@ def line(message: Message) -> Text:
 
 def _report_line(report: Message) -> Text:
     what = words_of(enums.ExecType, report.get(tags.EXEC_TYPE))
+    if report.get(tags.SYMBOL) == NO_SYMBOL:  # our own placeholder comes back: there is no such order
+        reason = f"OrdRejReason(103)={text(report, tags.ORD_REJ_REASON)}  {text(report, tags.TEXT)}"
+        return Text(f"{what:<12} {text(report, tags.CL_ORD_ID)}  {reason}", style="red")
     side = words_of(enums.Side, report.get(tags.SIDE)).lower()
     price = text(report, tags.PRICE) or "market"
     tifs = {value: name for name, value in TIF_NAMES.items()}

@@ -17,8 +17,8 @@ from fixsim.client.core import Core, Echoed, Identity, News, Received
 from fixsim.client.faults import ConnectionLost, LogonRefused, NoAnswer, NobodyListens
 from fixsim.client.store import MemoryStore, Store
 from fixsim.fix.message import Message
-from fixsim.layout import NEVER
 from fixsim.session.events import Disconnect, LoggedOn, LoggedOut, PeerRejected
+from fixsim.session.session import NEVER
 from fixsim.units import NS_PER_S
 
 #: Bytes asked of the transport at once.
