@@ -14,11 +14,12 @@
 FIELDS are `tag=value` with `|` behind each. A `>` line that begins with `35=` is completed: 8, 9, 49, 52,
 56 and 10 are added unless given, or left out on purpose (`-56`). One that begins with `8=` is said as it
 stands, only a missing 9 or 10 is added; `raw` in front of it keeps even those away. `<+2>` is the time now
-plus two seconds. A `<` line names every field but 8, 9, 10, 49, 52 and 56, in any order; `*` is any value,
-and `...` at the end lets further fields pass. OrigSendingTime(122) must always be a time.
+plus two seconds, `49=PEER` stands for whatever CompID the peer goes by. A `<` line names every field but 8, 9,
+10, 49, 52 and 56, in any order; `*` is any value, and `...` at the end lets further fields pass.
+OrigSendingTime(122) must always be a time.
 
-This module knows no transport: `Peer` is what it needs, `core.py` gives it over the bare Session, a socket
-can do so too.
+This module knows no transport: `Peer` is what it needs. `core.py` gives it over the bare Session, `street.py`
+over a socket to a whole venue.
 """
 
 import re
@@ -132,6 +133,7 @@ def _act(line: Line, peer: Peer) -> None:
 def frame(text: str, peer: Peer) -> bytes:
     """The bytes a `>` line says."""
     text = TIME.sub(lambda found: _time(found[1], peer), text)
+    text = text.replace("49=PEER|", f"49={peer.sender.decode()}|")
     if text.startswith("raw "):
         return codec.parse_shown(text[4:])
     if text.startswith("35="):
