@@ -12,6 +12,7 @@ from fixsim.gateway.greeting import Lobby
 from fixsim.gateway.log import LOGGER, OncePerMinute
 from fixsim.gateway.poller import READ, Poller
 from fixsim.gateway.transport import Plain, Secure
+from fixsim.layout import NEVER
 
 #: Connections accepted in one turn: a storm of them waits in the kernel, the sessions do not.
 ACCEPTED_PER_TURN_MAX: Final = 16
@@ -70,6 +71,10 @@ class Acceptor:
         """No more connections."""
         self._poller.remove(self._listener.fileno())
         self._listener.close()
+
+    def next_deadline_ns(self) -> int:
+        """When a pause is over."""
+        return self._paused_until_ns or NEVER
 
     def resume(self, now_ns: int) -> None:
         """Accept again once a pause is over."""

@@ -90,6 +90,7 @@ class Server:
         self._acceptor = Acceptor(listener, context, self._lobby, self._poller)
         self._control = Control(data_dir, exchange, self._poller)
         self._house = House(config.house, exchange, data_dir) if config.house is not None else None
+        self._due_ns = 0
         self._stop_reason = ""
 
     def open(self) -> None:
@@ -126,7 +127,8 @@ class Server:
 
     def turn(self, wait_s: float | None = None) -> None:
         """One turn of the loop; waits until something is due unless `wait_s` says how long."""
-        ready = self._poller.wait(self._timeout_s() if wait_s is None else wait_s)
+        timeout_s = self._timeout_s()
+        ready = self._poller.wait(timeout_s if wait_s is None else wait_s)
         now_ns = self._clock.now_ns()
         owner_of = self._poller.owner
         others = []
@@ -142,13 +144,13 @@ class Server:
             if owner is not None:
                 owner.ready(mask, now_ns)
         self._lobby.decide(now_ns)
-        if now_ns >= self._exchange.next_deadline_ns():
-            self._exchange.tick(now_ns)
-        self._look_at_the_time(now_ns)
+        if now_ns >= self._due_ns:
+            self._look_at_the_time(now_ns)
         self._commit(now_ns)
 
     def _look_at_the_time(self, now_ns: int) -> None:
-        """What the gateway itself has to do at certain times."""
+        """Do what is due. What became due in this very turn is seen in the next one, which then does not wait."""
+        self._exchange.tick(now_ns)
         if now_ns >= self._lobby.next_deadline_ns():
             self._lobby.expire(now_ns)
         if now_ns >= self._street.next_deadline_ns():
@@ -175,17 +177,18 @@ class Server:
         self._exchange.commit()  # links that were lost or closed while sending
 
     def _timeout_s(self) -> float:
-        """How long the next turn may wait."""
-        if self._street.has_backlog:
-            return 0.0
-        due_ns = min(
+        """How long the next turn may wait; `_due_ns` is when something is due, sockets aside."""
+        self._due_ns = min(
             self._exchange.next_deadline_ns(),
             self._lobby.next_deadline_ns(),
             self._street.next_deadline_ns(),
+            self._acceptor.next_deadline_ns(),
             self._reader.next_check_ns if self._reader is not None else NEVER,
             self._house.next_deadline_ns() if self._house is not None else NEVER,
         )
-        return max(0, min(due_ns - self._clock.now_ns(), WAIT_NS_MAX)) / 1e9
+        if self._street.has_backlog:
+            return 0.0
+        return max(0, min(self._due_ns - self._clock.now_ns(), WAIT_NS_MAX)) / 1e9
 
     def _wind_down(self) -> None:
         """Logout to every session; wait for the answers, and for what is owed to be taken."""
