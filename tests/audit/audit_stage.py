@@ -15,7 +15,7 @@ from fixsim.journal.writer import Writer
 from fixsim.layout import NIL, Kind
 from fixsim.units import format_utc_timestamp
 
-VENUE = b"FIXSIM"
+VENUE, SELLER = b"FIXSIM", b"SELLER"
 START_NS = 1_760_000_000_000_000_000
 MARKS = (b"\x0111=", b"\x0137=", b"\x0117=", b"\x0155=")
 
@@ -151,3 +151,46 @@ class Stage:
         """A ResendRequest(2) that is served; what it stands for is known when the batch is sealed."""
         self.message(Kind.IN, session, b"2", [(7, b"%d" % begin), (16, b"0")])
         self.resends.append(self.record(Kind.RESEND, resend_payload(begin, end), session))
+
+
+def tell_story(stage: Stage) -> None:
+    """A morning at the venue: an order replaced and filled, one cancelled, cancels refused, an order
+    refused, a resend.
+    """
+    stage.log_on(b"BUYER")
+    stage.log_on(b"SELLER")
+    stage.tick()
+    stage.order(b"BUYER", b"M1", b"1", b"10", b"410.10", b"MSFT")
+    terms = [(55, b"AAPL"), (54, b"2"), (38, b"100"), (40, b"2"), (44, b"187.30"), (59, b"0")]
+    sell = stage.order(b"SELLER", b"S1", b"2", b"100", b"187.30")
+    stage.tick()
+    changed = [(44, b"187.25") if tag == 44 else (tag, value) for tag, value in terms]
+    stage.message(Kind.IN, b"SELLER", b"G", [(41, b"S1"), (11, b"S2"), *changed, (60, stage.stamp)])
+    stage.report(SELLER, sell, [(11, b"S2"), (41, b"S1")], b"5", b"0", changed, b"100", b"0", b"0")
+    stage.tick()
+    buy = stage.order(b"BUYER", b"B1", b"1", b"100", b"187.25")
+    stage.trade((b"BUYER", buy, b"B1"), (SELLER, sell, b"S2"), b"100", b"187.25")
+    stage.tick()
+    rest = stage.order(b"BUYER", b"B2", b"1", b"50", b"180.00")
+    terms = [(55, b"AAPL"), (54, b"1"), (38, b"50"), (40, b"2"), (44, b"180.00"), (59, b"0")]
+    stage.message(Kind.IN, b"BUYER", b"F", [(41, b"B2"), (11, b"X2"), *terms[:3], (60, stage.stamp)])
+    stage.report(b"BUYER", rest, [(11, b"X2"), (41, b"B2")], b"4", b"4", terms, b"0", b"0", b"0")
+    for orig, cl_ord_id, order_id, status, reason in (
+        (b"B1", b"X1", b"%d" % buy, b"2", b"0"),
+        (b"NIX", b"X3", b"NONE", b"8", b"1"),
+    ):
+        stage.message(Kind.IN, b"BUYER", b"F", [(41, orig), (11, cl_ord_id), *terms[:3], (60, stage.stamp)])
+        answer = [(37, order_id), (11, cl_ord_id), (41, orig), (39, status), (434, b"1"), (102, reason)]
+        stage.message(Kind.OUT, b"BUYER", b"9", [*answer, (60, stage.stamp)])
+    stage.tick()
+    wrong = [(55, b"NIX"), (54, b"1"), (38, b"5"), (40, b"1")]
+    stage.message(Kind.IN, b"BUYER", b"D", [(11, b"R1"), *wrong, (60, stage.stamp)])
+    body = [(37, b"NONE"), (11, b"R1"), (17, b"99"), (150, b"8"), (39, b"8"), (103, b"1"), *wrong]
+    body += [(151, b"0"), (14, b"0"), (6, b"0"), (60, stage.stamp), (58, b"Unknown Symbol(55)")]
+    stage.message(Kind.OUT, b"BUYER", b"8", body)
+    stage.resend(b"BUYER", 2, 4)
+    stage.tick()
+    for kind in (Kind.IN, Kind.OUT):
+        stage.message(kind, SELLER, b"5", [(58, b"done for the day")])
+    lost = {"event": "lost", "sender": "SELLER", "reason": "logged out"}
+    stage.record(Kind.LINK, json_payload(lost), SELLER)

@@ -7,25 +7,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit_stage import reachable_directory
+from audit_stage import Stage, reachable_directory, tell_story
 
 from fixsim.audit.database import EmbeddedDatabase
 from fixsim.audit.server import Server
+from fixsim.audit.shipper import Shipper
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server_home() -> Iterator[Path]:
+    """The data directory of the server all tests share."""
+    path = reachable_directory()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def server(server_home: Path) -> Iterator[Server]:
     """A running embedded server that outlives the test."""
-    data_dir = reachable_directory()
-    server = Server(data_dir, idle=False)
+    server = Server(server_home, idle=False)
     server.start()
     yield server
     server.remove()
-    shutil.rmtree(data_dir)
 
 
-@pytest.fixture
-def database(server: Server) -> EmbeddedDatabase:
+def emptied(server: Server) -> EmbeddedDatabase:
     """The server's database, empty as before the first use."""
 
     async def empty() -> None:
@@ -36,6 +42,26 @@ def database(server: Server) -> EmbeddedDatabase:
     server.start()
     asyncio.run(empty())
     return EmbeddedDatabase(server)
+
+
+@pytest.fixture
+def database(server: Server) -> EmbeddedDatabase:
+    """The server's database, empty as before the first use."""
+    return emptied(server)
+
+
+@pytest.fixture(scope="module")
+def storied(server: Server, server_home: Path) -> Iterator[Stage]:
+    """The morning of `tell_story`, in the journal and shipped; the stage is still open."""
+    stage = Stage(server_home)
+    tell_story(stage)
+    stage.seal()
+    shipper = Shipper(server_home, emptied(server))
+    shipper.finish.set()
+    assert asyncio.run(shipper.run())
+    yield stage
+    stage.close()
+    shutil.rmtree(server_home / "journal")
 
 
 @pytest.fixture

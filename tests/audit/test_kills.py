@@ -1,4 +1,6 @@
-"""Exactly once, whatever is killed when: the shipper, PostgreSQL, or one of its backends, at random moments."""
+"""Exactly once, whatever is killed when: the shipper, PostgreSQL, or one of its backends, at random
+moments.
+"""
 
 import asyncio
 import contextlib
@@ -19,6 +21,7 @@ from test_shipping import rows, stored
 
 from fixsim.audit.database import EmbeddedDatabase
 from fixsim.audit.server import Server
+from fixsim.layout import Kind
 
 
 @pytest.fixture
@@ -37,13 +40,14 @@ class Shipping:
         self.data_dir, self.chance = data_dir, random.Random(seed)
         self.child: subprocess.Popen[bytes] | None = None
         self.server = Server(data_dir, idle=False)
+        self.log = (data_dir / "log").open("ab")
 
     def start(self) -> None:
         """Start the process as `fixsim serve` does; it starts PostgreSQL."""
         self.child = subprocess.Popen(
             [sys.executable, "-m", "fixsim.cli.main", "ship", "--data-dir", str(self.data_dir), "--full-speed"],
             stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.log,
         )
 
     def kill_something(self) -> None:
@@ -63,8 +67,12 @@ class Shipping:
     def finish(self) -> None:
         """Have the process ship what is left."""
         assert self.child is not None
-        self.child.communicate(b"finish\n", timeout=60)
-        assert self.child.returncode == 0
+        try:
+            self.child.communicate(b"finish\n", timeout=120)
+        finally:
+            self.child.kill()
+            self.log.close()
+        assert self.child.returncode == 0, (self.data_dir / "log").read_text()
 
 
 @pytest.mark.parametrize("kills", [12, pytest.param(300, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
@@ -81,7 +89,8 @@ def test_rows_equal_the_journal_after_kills_at_random_moments(own_data_dir: Path
             sell = stage.order(b"SELLER", b"S" + name, b"2", b"100", b"187.25")
             buy = stage.order(b"BUYER", b"B" + name, b"1", b"100", b"187.25")
             stage.trade((b"BUYER", buy, b"B" + name), (b"SELLER", sell, b"S" + name), b"100", b"187.25")
-        stage.resend(b"BUYER", number * 10 + 1, number * 10 + 400)
+        said = stage.sequences[b"BUYER", Kind.OUT]
+        stage.resend(b"BUYER", said - shipping.chance.randrange(600), said)
         stage.seal()
         time.sleep(shipping.chance.random() * 1.2)
         shipping.kill_something()

@@ -1,4 +1,6 @@
-"""Tables are what `tables.py` says, are made once by whoever comes first, and the reading role can only read views."""
+"""Tables are what `tables.py` says, are made once by whoever comes first, and the reading role can only
+read views.
+"""
 
 import asyncio
 from typing import Any
