@@ -115,7 +115,8 @@ class Writer:
         durability: Durability = "os",
         disk: Disk | None = None,
     ) -> None:
-        assert segment_bytes % RECORD_ALIGN == 0
+        if segment_bytes % RECORD_ALIGN:
+            raise JournalError(f"segments of {segment_bytes} bytes: not a multiple of {RECORD_ALIGN}")
         assert RECORD_HEADER_BYTES + batch_bytes + SEAL_RECORD_BYTES + tail_bytes <= segment_bytes
         self.directory, self.durability = directory, durability
         self.segment_bytes, self.batch_bytes, self.tail_bytes = segment_bytes, batch_bytes, tail_bytes

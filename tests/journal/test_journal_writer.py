@@ -226,6 +226,11 @@ def test_another_segment_size_than_the_journal_has_is_refused(tmp_path):
         open_writer(tmp_path, segment_bytes=4096, batch_bytes=1024)
 
 
+def test_a_segment_size_that_splits_a_record_is_refused(tmp_path):
+    with pytest.raises(JournalError, match="not a multiple of 8"):
+        open_writer(tmp_path, segment_bytes=8193)
+
+
 def test_a_directory_that_cannot_be_made_is_an_error_in_words(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match="cannot be created"):
