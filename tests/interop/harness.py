@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -116,15 +117,31 @@ class Recording:
         self.to_client = bytearray()
 
 
+def _read(link: socket.socket) -> bytes | None:
+    """What came; empty at the end, None for something that was no application's (TLS has such)."""
+    link.settimeout(0.05)
+    try:
+        chunk = link.recv(1 << 18)
+        while isinstance(link, ssl.SSLSocket) and link.pending():
+            chunk += link.recv(1 << 18)
+    except TimeoutError:
+        return None
+    except OSError:
+        return b""
+    return chunk
+
+
 class RecordingProxy:
     """A TCP proxy in front of the exchange that keeps every byte, connection by connection.
 
-    `target` may change between connections. A connection whose far side ends is ended on the near side too,
-    after everything that was read has been passed on.
+    `target` may change between connections; with `tls` its side is spoken to in TLS, as a tunnel does. A
+    connection whose far side ends is ended on the near side too, after everything that was read has been
+    passed on.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.target = (host, port)
+        self._tls = tls
         self.recordings: list[Recording] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.1)
@@ -150,6 +167,8 @@ class RecordingProxy:
                 continue
             try:
                 far = socket.create_connection(self.target, timeout=5)
+                if self._tls is not None:
+                    far = self._tls.wrap_socket(far, server_hostname=self.target[0])
             except OSError:
                 near.close()
                 continue
@@ -169,14 +188,14 @@ class RecordingProxy:
                 readable = select.select(list(ways), [], [], 0.1)[0]
                 for link in sorted(readable, key=lambda link: link is near):
                     other, record = ways[link]
-                    try:
-                        chunk = link.recv(1 << 18)
-                    except OSError:
-                        chunk = b""
+                    chunk = _read(link)
+                    if chunk is None:
+                        continue
                     record += chunk
                     if not chunk:
                         return
                     try:
+                        other.settimeout(10.0)
                         other.sendall(chunk)
                     except OSError:
                         if other is far:

@@ -3,9 +3,9 @@
 import datetime
 import ipaddress
 import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import quickfix
@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from harness import ROOT, QuickFixClient, ServerProcess, order
+from harness import ROOT, QuickFixClient, RecordingProxy, ServerProcess, order
 
 from fixsim.fix import tags
 from fixsim.gateway.credentials import hash_password
@@ -27,7 +27,6 @@ def settled(path: Path, port: int, directory: Path) -> Path:
     text = text.replace("SocketConnectPort=9878", f"SocketConnectPort={port}")
     text = text.replace("fixsim-client/", f"{directory}/")
     text = text.replace("=spec/FIX44.xml", f"={ROOT}/spec/FIX44.xml")
-    text = text.replace("=authority.pem", f"={directory}/authority.pem")
     copy = directory / path.name
     copy.write_text(text)
     return copy
@@ -117,26 +116,30 @@ def test_ready_made_settings_log_on_and_trade(server: ServerProcess, tmp_path: P
         assert (logon.get(tags.MSG_SEQ_NUM) == b"1") is (stem == "plain")
 
 
+def tunnel(server: ServerProcess, folder: Path) -> RecordingProxy:
+    """TLS to the exchange: QuickFIX from PyPI is built without it."""
+    return RecordingProxy(
+        server.host, server.port, ssl.create_default_context(cafile=folder / "authority.pem")
+    )
+
+
 def test_the_secure_settings_log_on_with_password_and_tls(
-    secure_server: tuple[ServerProcess, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure_server: tuple[ServerProcess, Path], tmp_path: Path
 ) -> None:
-    server, folder = secure_server
-    (tmp_path / "authority.pem").write_bytes((folder / "authority.pem").read_bytes())
-    monkeypatch.setattr(quickfix, "SocketInitiator", quickfix.SSLSocketInitiator)
-    with ReadyMade(ROOT / "sessions" / "initiators" / "secure.cfg", server.port, tmp_path) as client:
-        client.send("D", order("S1", "1", 1, "AAPL"))
-        client.expect(1, exec_type="F")
+    with tunnel(*secure_server) as proxy:
+        path = ROOT / "sessions" / "initiators" / "secure.cfg"
+        with ReadyMade(path, proxy.port, tmp_path) as client:
+            client.send("D", order("S1", "1", 1, "AAPL"))
+            client.expect(1, exec_type="F")
 
 
 def test_a_wrong_password_is_refused_with_a_reason(
-    secure_server: tuple[ServerProcess, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure_server: tuple[ServerProcess, Path], tmp_path: Path
 ) -> None:
-    server, folder = secure_server
-    (tmp_path / "authority.pem").write_bytes((folder / "authority.pem").read_bytes())
-    monkeypatch.setattr(quickfix, "SocketInitiator", quickfix.SSLSocketInitiator)
-    client: Any = ReadyMade(ROOT / "sessions" / "initiators" / "secure.cfg", server.port, tmp_path)
-    client.credentials = ("trader", "guess")
-    client.start(wait=False)
-    client.wait(lambda: any(message.msg_type == b"5" for message in client.admin), "a Logout")
-    client.drop()
-    assert client.logons == 0
+    with tunnel(*secure_server) as proxy:
+        client = ReadyMade(ROOT / "sessions" / "initiators" / "secure.cfg", proxy.port, tmp_path)
+        client.credentials = ("trader", "guess")
+        client.start(wait=False)
+        client.wait(lambda: any(message.msg_type == b"5" for message in client.admin), "a Logout")
+        client.drop()
+        assert client.logons == 0
