@@ -15,7 +15,7 @@ from fixsim.errors import ShippingError, UsageError
 #: What can go wrong between us and PostgreSQL; everything else is our own bug.
 FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 CONNECT_TIMEOUT_S: Final = 10
-#: A shipment may wait long behind busy trading; after this the connection counts as dead.
+#: For whatever is not a shipment and has no time of its own, s.
 COMMAND_TIMEOUT_S: Final = 300
 #: `--database-url` for the embedded server.
 EMBEDDED: Final = "embedded"

@@ -11,7 +11,7 @@ The database may be away: then we wait and try again, and trading does not notic
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from functools import partial
@@ -36,13 +36,14 @@ RETRY_LAST_S: Final = 5.0
 #: With nothing more to come, a database that is away is given up after this: the journal keeps what is not
 #: shipped.
 GIVE_UP_S: Final = 10.0
+#: A shipment may wait long behind busy trading; after this its connection counts as dead.
+WRITE_TIMEOUT_S: Final = 300.0
 #: Positions per partition: about ten million messages.
 PARTITION_BYTES: Final = 4 << 30
 #: Rows after which Bloom and range indexes are brought up to date, at once or when there is nothing else to
 #: do.
 SUMMARISE_ROWS: Final = 2_000_000
 SUMMARISE_IDLE_ROWS: Final = 20_000
-COPY_CHUNK_BYTES: Final = 256 << 10
 
 CURSOR_COLUMNS: Final = "batch, position, part, seal_position, seal_crc, last_time_ns, messages"
 MOVE_CURSOR: Final = f"""
@@ -115,7 +116,7 @@ class Shipper:
                     await self._idle(connection)
                 finishing, upcoming = self.finish.is_set(), gather(source.next)
                 if shipment is not None:
-                    await self._write(connection, shipment)
+                    await asyncio.wait_for(self._write(connection, shipment), WRITE_TIMEOUT_S)
         finally:
             if upcoming is not None:
                 upcoming.cancel()
@@ -145,8 +146,9 @@ class Shipper:
                 ("sessions", SESSION_COLUMNS, shipment.sessions),
             ):
                 if rows:
+                    # in one piece: between pieces asyncpg waits for room, for ever once the connection is lost
                     await connection.copy_to_table(
-                        name, source=_chunks(rows), columns=columns, schema_name=tables.SCHEMA,
+                        name, source=memoryview(rows), columns=columns, schema_name=tables.SCHEMA,
                         format="binary" if name == "messages" else "text",
                     )  # fmt: skip
             if shipment.names:
@@ -187,10 +189,3 @@ class Shipper:
     async def _summarise(self, connection: asyncpg.Connection) -> None:
         self._unsummarised = 0
         await connection.execute(SUMMARISE)
-
-
-async def _chunks(rows: bytes) -> AsyncIterator[memoryview]:
-    """`rows` in pieces, so that PostgreSQL begins before the last one is handed over."""
-    view = memoryview(rows)
-    for at in range(0, len(rows), COPY_CHUNK_BYTES):
-        yield view[at : at + COPY_CHUNK_BYTES]
