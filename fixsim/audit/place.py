@@ -9,6 +9,8 @@ of this room:
 - a note in `<data-dir>/postgres/place` leads from the data directory to such a cluster.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -30,6 +32,9 @@ Progress = Callable[[str], None]
 STATE_HOME: Final = Path("/var/lib/fixsim")
 #: Accounts root may lend the server to, best first: both are made for owning nothing else that matters.
 ACCOUNTS: Final = ("postgres", "nobody")
+#: In `<data-dir>/postgres`: where the cluster is instead. Beside such a cluster: whose it is.
+NOTE: Final = "place"
+BELONGS_TO: Final = "belongs-to"
 #: Longest path of a Unix socket on every system we know (Linux 107, macOS 103).
 SOCKET_PATH_MAX: Final = 103
 #: What PostgreSQL adds to the socket directory.
@@ -78,14 +83,14 @@ class Place:
 def find_place(data_dir: Path, progress: Progress, *, create: bool, state_home: Path = STATE_HOME) -> Place:
     """The place of `data_dir`'s server. Without `create` it must exist: UsageError."""
     home = data_dir.absolute() / "postgres"
-    folder = _noted(home)
+    folder = _noted(home, state_home) or home
     if not create and not (folder / "cluster").is_dir():
         raise UsageError(f"no embedded database in {data_dir}: give another --data-dir, or the --database-url in use")
     account = _account(folder / "cluster")
     home.mkdir(mode=0o711 if account else 0o700, parents=True, exist_ok=True)
     if account is not None and folder == home and not reaches(account, home):
-        folder = _under(state_home, data_dir)
-        (home / "place").write_text(f"{folder}\n")
+        _clear_orphans(state_home)
+        folder = _under(state_home, home)
         progress(f"{data_dir} is closed to user {account.name}: the database lives in {folder}")
     folder.mkdir(mode=0o711 if account else 0o700, parents=True, exist_ok=True)
     programs = _programs(account, progress, state_home)
@@ -100,9 +105,45 @@ def reaches(account: Account, path: Path) -> bool:
     return subprocess.run(walk, cwd="/", capture_output=True, check=False, **account.drop()).returncode == 0
 
 
-def _noted(home: Path) -> Path:
-    note = home / "place"
-    return Path(note.read_text().strip()) if note.is_file() else home
+def _noted(home: Path, state_home: Path) -> Path | None:
+    """The folder that the note in `home` leads to; None without one, and for a copy of another's data
+    directory.
+    """
+    try:
+        folder = Path((home / NOTE).read_text().strip())
+        owner = Path((folder / BELONGS_TO).read_text().strip())
+    except OSError:
+        return None
+    if folder.parent != state_home:
+        return None
+    if owner != home:
+        if _is_noted_by(owner, folder):
+            return None
+        (folder / BELONGS_TO).write_text(f"{home}\n")  # the data directory was moved
+    return folder
+
+
+def _is_noted_by(home: Path, folder: Path) -> bool:
+    try:
+        return (home / NOTE).read_text().strip() == str(folder)
+    except OSError:
+        return False
+
+
+def _clear_orphans(state_home: Path) -> None:
+    """Delete clusters whose data directory was deleted: made anew without them, or a temporary one.
+
+    A data directory that merely is not there may be on a disk that is not mounted: its cluster stays.
+    """
+    for note in state_home.glob(f"*/{BELONGS_TO}"):
+        home, folder = Path(note.read_text().strip()), note.parent
+        gone = home.parent.is_dir() or home.is_relative_to(tempfile.gettempdir())
+        if not gone or _is_noted_by(home, folder):
+            continue
+        with (folder / "lock").open("a") as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not (folder / "cluster" / "postmaster.pid").exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _account(cluster: Path) -> Account | None:
@@ -124,12 +165,16 @@ def _account(cluster: Path) -> Account | None:
     raise ShippingError(f"PostgreSQL does not run as root, and there is no user {' or '.join(ACCOUNTS)} to lend it to")
 
 
-def _under(state_home: Path, data_dir: Path) -> Path:
-    """Our folder for `data_dir` below `state_home`, which must belong to us."""
+def _under(state_home: Path, home: Path) -> Path:
+    """A new folder for `home` below `state_home`, which must belong to us; each notes the other."""
     state_home.mkdir(mode=0o711, parents=True, exist_ok=True)
     if state_home.stat().st_uid != os.geteuid():
         raise ShippingError(f"{state_home} belongs to somebody else")
-    return state_home / hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
+    folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=state_home))
+    folder.chmod(0o711)
+    (folder / BELONGS_TO).write_text(f"{home}\n")
+    (home / NOTE).write_text(f"{folder}\n")
+    return folder
 
 
 def _programs(account: Account | None, progress: Progress, state_home: Path) -> Path:

@@ -155,6 +155,23 @@ if AS_ROOT:  # only root lends the server to another account, and that account m
         again = find_place(closed / "data", told.append, create=True, state_home=state_home)
         assert again.folder == place.folder
 
+    def test_a_data_directory_made_anew_gets_a_cluster_of_its_own(folder: Path) -> None:
+        state_home, closed = folder / "state", folder / "closed"
+        closed.mkdir(mode=0o700)
+
+        def found(name: str) -> Path:
+            return find_place(closed / name, lambda line: None, create=True, state_home=state_home).folder
+
+        first = found("data")
+        (first / "cluster").mkdir()
+        (closed / "data").rename(closed / "moved")
+        assert found("moved") == first
+        shutil.copytree(closed / "moved", closed / "copy")
+        assert found("copy") != first and found("moved") == first
+        shutil.rmtree(closed / "moved")
+        assert found("moved") != first
+        assert not first.exists()
+
     def test_programs_out_of_reach_are_copied_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from fixsim.audit import place as room
 
