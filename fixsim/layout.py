@@ -71,7 +71,7 @@ RECORD: Final = np.dtype(
 SEAL: Final = np.dtype(
     [
         ("count", "<u4"),  # records in the batch, without the seal
-        ("crc", "<u4"),  # CRC32C of the batch's bytes, from its first record to the seal's header
+        ("crc", "<u4"),  # CRC32C of the batch, from its first record up to and including the header of the seal
         ("previous_crc", "<u4"),  # `crc` of the seal before, 0 for the first of the journal
         ("spare", "<u4"),  # zero
         ("begin", "<i8"),  # position of the batch's first record

@@ -1,11 +1,11 @@
 """Bytes into a buffer: the only text the kernels can write. Each `put_*` returns the offset behind what it wrote."""
 
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import leaf
 
 SOH = 1
 
 
-@kernel
+@leaf
 def put_bytes(buffer, at, text, begin, length):
     """Copy `length` bytes of `text` from `begin`."""
     for i in range(length):
@@ -13,7 +13,7 @@ def put_bytes(buffer, at, text, begin, length):
     return at + length
 
 
-@kernel
+@leaf
 def put_tag(buffer, at, tag):
     """Write `tag=`."""
     at = put_uint(buffer, at, tag)
@@ -21,7 +21,7 @@ def put_tag(buffer, at, tag):
     return at + 1
 
 
-@kernel
+@leaf
 def put_uint(buffer, at, value):
     """Write a non-negative integer."""
     digits = 1
@@ -36,7 +36,7 @@ def put_uint(buffer, at, value):
     return at + digits
 
 
-@kernel
+@leaf
 def put_padded(buffer, at, value, width):
     """Write `value` with leading zeros to `width` digits."""
     rest = value
@@ -46,7 +46,7 @@ def put_padded(buffer, at, value, width):
     return at + width
 
 
-@kernel
+@leaf
 def put_decimal(buffer, at, value, decimals):
     """Write a non-negative count of 10**-decimals with exactly that many decimals."""
     if decimals == 0:
@@ -59,7 +59,7 @@ def put_decimal(buffer, at, value, decimals):
     return put_padded(buffer, at + 1, value % scale, decimals)
 
 
-@kernel
+@leaf
 def put_char_field(buffer, at, tag, value):
     """Write `tag=c` and SOH, `value` being the code of one ASCII character."""
     at = put_tag(buffer, at, tag)
@@ -68,7 +68,7 @@ def put_char_field(buffer, at, tag, value):
     return at + 2
 
 
-@kernel
+@leaf
 def put_uint_field(buffer, at, tag, value):
     """Write `tag=value` and SOH."""
     at = put_uint(buffer, put_tag(buffer, at, tag), value)
@@ -76,7 +76,7 @@ def put_uint_field(buffer, at, tag, value):
     return at + 1
 
 
-@kernel
+@leaf
 def put_decimal_field(buffer, at, tag, value, decimals):
     """Write `tag=value` with decimals, and SOH."""
     at = put_decimal(buffer, put_tag(buffer, at, tag), value, decimals)
@@ -84,7 +84,7 @@ def put_decimal_field(buffer, at, tag, value, decimals):
     return at + 1
 
 
-@kernel
+@leaf
 def put_text_field(buffer, at, tag, text, begin, length):
     """Write `tag=text` and SOH."""
     at = put_bytes(buffer, put_tag(buffer, at, tag), text, begin, length)
@@ -92,7 +92,7 @@ def put_text_field(buffer, at, tag, text, begin, length):
     return at + 1
 
 
-@kernel
+@leaf
 def byte_sum(buffer, begin, end):
     """Sum of the bytes from `begin` to `end`, for CheckSum(10)."""
     total = 0

@@ -12,7 +12,7 @@ from fixsim.engine.ladder import ladder_find, ladder_first_from, ladder_insert, 
 from fixsim.engine.report import report
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL
-from fixsim.limits import PRICE_TICKS_MAX
+from fixsim.limits import ORDER_NAMES_MAX, PRICE_TICKS_MAX
 
 #: What an order kernel returns.
 DONE = 0
@@ -175,6 +175,13 @@ def retire(m, session, name):
 
 
 @kernel
+def limit_names(m, slot):
+    """Forget the oldest ids of a session until one of its open orders may get another."""
+    while m.orders[slot]["names"] >= ORDER_NAMES_MAX:
+        forget_oldest(m, np.int64(m.orders[slot]["session"]))
+
+
+@kernel
 def forget_all(m, session):
     """A new trading day: ids that name no open order may be used again."""
     while m.sessions[session]["oldest"] != NIL:
@@ -322,10 +329,12 @@ def cancel(m, slot, route, text, begin, length):
     `route` is the ECHO row with the request's routing, or NIL; its id is `length` bytes of `text` from `begin`.
     """
     session = np.int64(m.orders[slot]["session"])
+    limit_names(m, slot)
     request = add_name(m, session, slot, text, begin, length, 1)
     unlink(m, slot)
-    cancel_rest(m, slot, CANCELED, request, np.int64(m.orders[slot]["name"]), route)
+    # before the order's own id is: a row must not outlive the id it goes by
     retire(m, session, request)
+    cancel_rest(m, slot, CANCELED, request, np.int64(m.orders[slot]["name"]), route)
 
 
 @kernel
@@ -338,6 +347,7 @@ def replace(m, slot, price, lots, route, text, begin, length):
     order = m.orders[slot]
     session = np.int64(order["session"])
     former = np.int64(order["name"])
+    limit_names(m, slot)
     name = add_name(m, session, slot, text, begin, length, 0)
     order["name"] = name
     lots = max(lots, np.int64(order["cum"]))

@@ -6,7 +6,7 @@ session and the oldest leaves when the queue is longer than the memory asked for
 
 import numpy as np
 
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, leaf
 from fixsim.layout import NAME_TEXT_BYTES, NIL
 
 HASH_SEED = 2166136261
@@ -15,7 +15,7 @@ MASK_32 = 0xFFFFFFFF
 MASK_31 = 0x7FFFFFFF
 
 
-@kernel
+@leaf
 def text_hash(seed, text, begin, length):
     """FNV-1a over `seed` and the bytes, folded to 31 bits."""
     value = (HASH_SEED ^ seed) * HASH_PRIME & MASK_32
@@ -24,7 +24,7 @@ def text_hash(seed, text, begin, length):
     return (value ^ (value >> 15)) & MASK_31
 
 
-@kernel
+@leaf
 def name_equals(m, name, text, begin, length):
     """Is this the text of NAME row `name`?"""
     if np.int64(m.names[name]["length"]) != length:
@@ -41,7 +41,7 @@ def name_equals(m, name, text, begin, length):
     return True
 
 
-@kernel
+@leaf
 def put_name(m, buffer, at, name):
     """Write the text of NAME row `name`; return the offset behind it."""
     length = np.int64(m.names[name]["length"])
@@ -72,19 +72,19 @@ def find_name(m, session, text, begin, length):
     return np.int64(NIL)
 
 
-@kernel
+@leaf
 def name_rows(length):
     """NAME rows a text of `length` bytes takes."""
     return max(1, (length + NAME_TEXT_BYTES - 1) // NAME_TEXT_BYTES)
 
 
-@kernel
+@leaf
 def has_name_room(m, length):
     """Is there room for another id of `length` bytes?"""
     return m.core[0]["names_used"] + name_rows(length) <= m.names.size
 
 
-@kernel
+@leaf
 def take_name_row(m):
     """An unused NAME row; the caller made sure there is one."""
     core = m.core[0]
@@ -128,7 +128,7 @@ def add_name(m, session, order, text, begin, length, request):
     return first
 
 
-@kernel
+@leaf
 def unindex_name(m, name):
     """Take `name` out of the index, shifting later entries of its run back into the hole."""
     mask = m.name_index.size - 1

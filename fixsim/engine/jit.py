@@ -57,5 +57,13 @@ if CACHED:
 
 
 def kernel(function: F) -> F:
-    """Compile `function` on first call, without bounds checks, without fast-math, cached on disk where possible."""
-    return cast(F, numba.njit(function, cache=CACHED, nogil=False, error_model="python"))
+    """Compile `function` on first call: no bounds checks, no exceptions, no reference counts, cached on disk where possible.
+
+    Kernels make no arrays, so counting references to those they are given (a dozen for each call) would be for nothing.
+    """
+    return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False))
+
+
+def leaf(function: F) -> F:
+    """As `kernel`, and always part of its caller: a call that passes all tables costs more than what a leaf does."""
+    return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False, forceinline=True))

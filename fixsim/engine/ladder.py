@@ -9,7 +9,7 @@ is one bit scan.
 
 import numpy as np
 
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, leaf
 from fixsim.layout import LADDER_BITS, LADDER_FAN, NIL
 from fixsim.limits import PRICE_TICKS_MAX
 
@@ -20,7 +20,7 @@ CHILD_MASK = LADDER_FAN - 1
 assert (1 << (LADDER_BITS * HEIGHT_MAX)) > PRICE_TICKS_MAX
 
 
-@kernel
+@leaf
 def price_key(side, price):
     """Key of `price` on row `side` (even: bids, odd: asks); lowest is best. Its own inverse."""
     if side & 1:
@@ -28,7 +28,7 @@ def price_key(side, price):
     return PRICE_TICKS_MAX - price
 
 
-@kernel
+@leaf
 def lowest_bit(bits):
     """Number of the lowest bit set; `bits` is not zero and below 2**32."""
     number = 0
@@ -49,7 +49,7 @@ def lowest_bit(bits):
     return number
 
 
-@kernel
+@leaf
 def take_node(m):
     """An empty node; the caller made sure there is one."""
     core = m.core[0]
@@ -64,7 +64,7 @@ def take_node(m):
     return node
 
 
-@kernel
+@leaf
 def give_node(m, node):
     """Give a node back."""
     core = m.core[0]
@@ -180,7 +180,7 @@ def ladder_first_from(m, side, key):
     return _leftmost(m, below, turn_depth)
 
 
-@kernel
+@leaf
 def _leftmost(m, node, height):
     """LEVEL row with the lowest key below `node`, which has `height` nodes to the level."""
     for _ in range(height):

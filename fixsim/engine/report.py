@@ -17,7 +17,7 @@ from fixsim.engine.ascii import (
     put_uint_field,
 )
 from fixsim.engine.index import put_name
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, leaf
 from fixsim.engine.tape import put_said
 from fixsim.layout import NIL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
@@ -33,7 +33,7 @@ MARKET = 0x31
 TRADE = 0x46
 
 
-@kernel
+@leaf
 def average_price(notional, cum, tick_mantissa, price_decimals, avg_px_decimals):
     """AvgPx(6) of `cum` lots bought for `notional` ticks x lots, as a count of 10**-avg_px_decimals, rounded half-even."""
     scale = np.int64(tick_mantissa)
@@ -51,7 +51,7 @@ def average_price(notional, cum, tick_mantissa, price_decimals, avg_px_decimals)
     return value
 
 
-@kernel
+@leaf
 def put_average(m, at, order, book):
     """Write AvgPx(6): a bare 0 as long as nothing has traded."""
     if order["cum"] == 0:
@@ -64,7 +64,7 @@ def put_average(m, at, order, book):
     return put_decimal_field(m.batch, at, 6, value, decimals)
 
 
-@kernel
+@leaf
 def close_frame(m, start, at):
     """Fill BodyLength(9) of the frame at `start` whose body ends at `at`, add CheckSum(10); return (end, moved).
 
@@ -88,7 +88,7 @@ def close_frame(m, start, at):
     return at + 1, moved
 
 
-@kernel
+@leaf
 def put_header(m, start, session, route):
     """Begin a report of SESSION row `session`.
 
@@ -108,7 +108,7 @@ def put_header(m, start, session, route):
     return at
 
 
-@kernel
+@leaf
 def put_terms(m, at, order, book):
     """Write what the order asks for: account, 55, 54, 38, 40, 44, 59."""
     batch = m.batch
@@ -126,7 +126,7 @@ def put_terms(m, at, order, book):
     return put_char_field(batch, at, 59, order["tif"])
 
 
-@kernel
+@leaf
 def put_price(m, at, tag, price, book):
     """Write `price` ticks of `book` as field `tag`."""
     return put_decimal_field(
@@ -134,7 +134,7 @@ def put_price(m, at, tag, price, book):
     )
 
 
-@kernel
+@leaf
 def put_progress(m, at, order, book):
     """Write 151, 14 and 6, and TransactTime(60)."""
     batch = m.batch
@@ -146,7 +146,7 @@ def put_progress(m, at, order, book):
     return put_text_field(batch, at, 60, tape["stamp"], 0, np.int64(tape["stamp_length"]))
 
 
-@kernel
+@leaf
 def put_name_field(m, at, tag, name):
     """Write NAME row `name` as field `tag`."""
     at = put_name(m, m.batch, put_tag(m.batch, at, tag), name)

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import leaf
 from fixsim.layout import RECORD_MAGIC
 from fixsim.limits import BATCH_BYTES, BATCH_MARGIN_BYTES, RECORD_HEADER_BYTES
 
 
-@kernel
+@leaf
 def has_tape_room(m):
     """May another frame be taken, or another fill reported, before the batch must be sealed?"""
     return m.tape[0]["used"] + BATCH_MARGIN_BYTES <= BATCH_BYTES
 
 
-@kernel
+@leaf
 def put_record(m, kind, length, session, run, seq, back, kinds, link):
     """Write the header of a record whose payload of `length` bytes already lies behind it; return its position.
 
@@ -41,7 +41,7 @@ def put_record(m, kind, length, session, run, seq, back, kinds, link):
     return position
 
 
-@kernel
+@leaf
 def put_said(m, session, kind, length, kinds):
     """Write the header of an OUT record of SESSION row `session` and use up its next MsgSeqNum(34)."""
     row = m.sessions[session]
