@@ -40,7 +40,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
-        console = Console(width=max(console.width, console.measure(table).maximum))
+        # a console never measures beyond its own width
+        console = Console(width=max(console.width, Console(width=1 << 16).measure(table).maximum))
     console.print(table)
 
 
