@@ -28,6 +28,8 @@ def state_digest(exchange: Exchange) -> str:
         digest.update(table.tobytes())
     for comp_id, member in sorted(exchange.members.by_name.items()):
         session = member.session
-        digest.update(repr((comp_id, member.slot, session.state.name, session.next_deadline_ns())).encode())
+        said = (comp_id, member.slot, session.state.name, session.next_deadline_ns(), member.restarts_when_lost)
+        digest.update(repr(said).encode())
     digest.update(repr(sorted((link, member.name) for link, member in exchange.links.items())).encode())
+    digest.update(repr(exchange.reset_at_ns).encode())
     return digest.hexdigest()

@@ -35,7 +35,7 @@ from fixsim.fix.enums import BusinessRejectReason, MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import HEADER
-from fixsim.layout import JOURNAL_VERSION, NIL, RESEND, Kind
+from fixsim.layout import JOURNAL_VERSION, NEVER, NIL, RESEND, Kind
 from fixsim.limits import FRAME_BYTES_MAX, RECORD_HEADER_BYTES
 from fixsim.session import (
     ACCEPTED,
@@ -99,6 +99,8 @@ class Exchange:
         self._frame = np.zeros(FRAME_BYTES_MAX, np.uint8)
         self._closings: list[tuple[int, str]] = []
         self._listeners: dict[int, Callable[[Sequence[memoryview]], int]] = {}
+        #: When all sessions restart at 1 next, NEVER when they do not; decided by the START and TICK records alone.
+        self.reset_at_ns = NEVER
         self._doors: dict[bytes, Callable[[Member, Message, bool], None]] = {
             MsgType.NEW_ORDER_SINGLE: self.desk.new_order_single,
             MsgType.ORDER_CANCEL_REQUEST: self.desk.order_cancel_request,
@@ -112,6 +114,7 @@ class Exchange:
 
     def start(self, payload: bytes, now_ns: int) -> None:
         """A process has started: whatever was connected is not any more."""
+        slept_over_reset = bool(self.tape.now_ns) and now_ns >= self.reset_at_ns
         self.tape.begin(now_ns)
         self.tape.record(Kind.START, payload)
         if self.core["day"] == 0:
@@ -119,11 +122,14 @@ class Exchange:
         for link in sorted(self.links):
             self._unlink(link)
         self._closings.clear()
+        if slept_over_reset:
+            self._reset_sessions()
 
     def adopt(self, config: Config) -> None:
         """Go on under a changed configuration; called right after the START record that carries it."""
         self.config = config
         self.tape.timestamp_digits = config.venue.timestamp_digits
+        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.tape.now_ns)
         self.listings.adopt(config)
         self.members.adopt(config)
 
@@ -179,6 +185,8 @@ class Exchange:
         member.session.receive_eof(self.tape.now_ns)
         self._drain(member)
         member.row["link"] = 0
+        if member.restarts_when_lost:
+            member.restart(self.tape.now_ns)
         self.outbox.close(link)
         self._listeners.pop(link, None)
 
@@ -268,7 +276,7 @@ class Exchange:
 
     def next_deadline_ns(self) -> int:
         """When `tick` should be called next, ns."""
-        return min(self.deadlines.next_ns(), (int(self.core["day"]) + 1) * NS_PER_DAY)
+        return min(self.deadlines.next_ns(), (int(self.core["day"]) + 1) * NS_PER_DAY, self.reset_at_ns)
 
     def tick(self, now_ns: int) -> None:
         """A deadline may be due. Nothing is recorded when none is."""
@@ -280,10 +288,23 @@ class Exchange:
         if day > self.core["day"]:
             self.core["day"] = day
             self.desk.new_day(day)
+        if now_ns >= self.reset_at_ns:
+            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, now_ns)
+            self._reset_sessions()
         for member in self.deadlines.due(now_ns):
             self.make_room()
             member.session.tick(now_ns)
             self._drain(member)
+
+    def _reset_sessions(self) -> None:
+        """The daily reset: every session restarts at 1, those that are connected after a Logout."""
+        for member in list(self.members.by_name.values()):
+            if member.link:
+                member.restarts_when_lost = True
+                if member.session.state is not State.DISCONNECTED:
+                    self.log_out(member, "Sequence numbers are reset")
+            else:
+                member.restart(self.tape.now_ns)
 
     # ---- what a session asks for
 
@@ -417,6 +438,14 @@ def sizes(config: Config) -> Sizes:
         name_memory=max(1, capacities.clordid_memory // 8),
         avg_px_decimals=config.venue.avg_px_decimals,
     )
+
+
+def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:
+    """The next instant behind `after_ns` at which it is `time_of_day_ns` after midnight UTC; NEVER for None."""
+    if time_of_day_ns is None:
+        return NEVER
+    instant = utc_day(after_ns) * NS_PER_DAY + time_of_day_ns
+    return instant if instant > after_ns else instant + NS_PER_DAY
 
 
 def start_payload(config: Config) -> bytes:

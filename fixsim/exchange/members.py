@@ -50,6 +50,8 @@ class Member:
         self.counterparty = counterparty
         self.row: Any = row
         self.session = session
+        #: The daily reset found it connected: it restarts at 1 once the connection is gone.
+        self.restarts_when_lost = False
         #: Deadline under which the exchange has noted it, ns.
         self.noted_ns = NEVER
 
@@ -72,6 +74,13 @@ class Member:
     def link(self) -> int:
         """Connection number, 0 when offline."""
         return int(self.row["link"])
+
+    def restart(self, now_ns: int) -> None:
+        """Both sequence numbers restart at 1 while nobody is connected: a new run."""
+        self.row["next_in"], self.row["next_out"] = 1, 1
+        self.row["run"] += 1
+        self.restarts_when_lost = False
+        self.session.renumbered(now_ns)
 
     @property
     def is_connected(self) -> bool:

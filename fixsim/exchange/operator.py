@@ -57,8 +57,7 @@ def sessions_show(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
 def sessions_reset(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     """Both sequence numbers of a session that is offline restart at 1: a new run."""
     member = _offline(exchange, arguments)
-    member.row["next_in"], member.row["next_out"] = 1, 1
-    member.row["run"] += 1
+    member.restart(exchange.tape.now_ns)
     return {"sessions": [_describe(member)]}
 
 
@@ -75,6 +74,7 @@ def sessions_set_next(exchange: "Exchange", arguments: Arguments) -> dict[str, A
     for field, value in chosen.items():
         if value is not None:
             member.row[field] = value
+    member.session.renumbered(exchange.tape.now_ns)
     return {"sessions": [_describe(member)]}
 
 
