@@ -34,6 +34,8 @@ TURN_BYTES_MAX: Final = 65_536
 EARLY_MESSAGES_MAX: Final = 10_000
 
 ORDERS_MAX: Final = 1 << 24
+#: ClOrdIDs one order may have, current and former: they are counted in 16 bits.
+ORDER_NAMES_MAX: Final = 60_000
 SESSIONS_MAX: Final = 16_384
 INSTRUMENTS_MAX: Final = 16_384
 #: Highest price in ticks: eight levels of 32-way ladder nodes, and price x quantity stays below 2^62 with QTY_LOTS_MAX.
