@@ -122,19 +122,10 @@ class Client(Wire):
         not know it either, that answer is returned.
         """
         order = which if isinstance(which, Order) else self.find(which)
-        if isinstance(order, Message):
-            return order
-        request_id = cl_ord_id or self.next_id()
-        self.orders[request_id] = order
-        body = fix_orders.cancel_request(order, request_id, self._now())
-        return self._answer(self._ask(MsgType.ORDER_CANCEL_REQUEST, body, about(request_id), order))
+        return order if isinstance(order, Message) else self._answer(self.send_cancel(order, cl_ord_id))
 
     def replace(
-        self,
-        which: Order | str,
-        qty: int | str | None = None,
-        limit: str | None = None,
-        cl_ord_id: str | None = None,
+        self, which: Order | str, qty: int | str | None = None, limit: str | None = None, cl_ord_id: str | None = None
     ) -> Message:
         """Send OrderCancelReplaceRequest(G); what is not given stays. `qty` is the new total. Answers as
         `cancel`.
@@ -142,13 +133,26 @@ class Client(Wire):
         order = which if isinstance(which, Order) else self.find(which)
         if isinstance(order, Message):
             return order
+        answer = self._answer(self.send_replace(order, qty, limit, cl_ord_id))
+        self.settle()
+        return answer
+
+    def send_cancel(self, order: Order, cl_ord_id: str | None = None) -> Question:
+        """Send OrderCancelRequest(F) without waiting. Raises ConnectionLost."""
+        request_id = cl_ord_id or self.next_id()
+        self.orders[request_id] = order
+        body = fix_orders.cancel_request(order, request_id, self._now())
+        return self._ask(MsgType.ORDER_CANCEL_REQUEST, body, about(request_id), order)
+
+    def send_replace(
+        self, order: Order, qty: int | str | None = None, limit: str | None = None, cl_ord_id: str | None = None
+    ) -> Question:
+        """Send OrderCancelReplaceRequest(G) without waiting. Raises ConnectionLost."""
         request_id = cl_ord_id or self.next_id()
         self.orders[request_id] = order
         total = order.order_qty if qty is None else str(qty)
         body = fix_orders.replace_request(order, request_id, total, limit or order.price, self._now())
-        answer = self._answer(self._ask(MsgType.ORDER_CANCEL_REPLACE_REQUEST, body, about(request_id), order))
-        self.settle()
-        return answer
+        return self._ask(MsgType.ORDER_CANCEL_REPLACE_REQUEST, body, about(request_id), order)
 
     def status(self, cl_ord_id: str) -> Message:
         """Send OrderStatusRequest(H); the ExecutionReport(8) with 150=I that answers it."""

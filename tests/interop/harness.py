@@ -56,14 +56,19 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start, and wait for the ready line."""
+        self.launch()
+        found = READY.search(self._ready_line())
+        assert found is not None, f"the exchange did not get ready: {self.tell()}"
+        self.host, self.port, self.pid = found[1], int(found[2]), int(found[3])
+
+    def launch(self) -> None:
+        """Start without waiting."""
         command = [sys.executable, "-m", "fixsim.cli.main", "serve", "--port", str(self.port)]
         command += ["--database-url", self.database, "--log-level", "warning"]
         command += ["--fresh"] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
         command += [] if self.config is None else ["--config", str(self.config)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT)
-        found = READY.search(self._ready_line())
-        assert found is not None, f"the exchange did not get ready: {self.tell()}"
-        self.host, self.port, self.pid = found[1], int(found[2]), int(found[3])
+        self.pid = self._process.pid
 
     def _ready_line(self) -> str:
         assert self._process is not None and self._process.stdout is not None
@@ -88,7 +93,7 @@ class ServerProcess:
         if self._process is None:
             return None
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid or self._process.pid, signal.SIGTERM)
+            os.kill(self.pid, signal.SIGTERM)
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
