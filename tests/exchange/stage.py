@@ -16,7 +16,7 @@ from flows import LISTINGS
 from fixsim.config import Capacities, Config, Counterparty, Instrument, Venue
 from fixsim.exchange.exchange import Exchange, Hello
 from fixsim.exchange.market import levels, queue
-from fixsim.exchange.recovery import open_exchange
+from fixsim.exchange.recovery import Rehearsal, inbound, open_exchange, replay, started_with
 from fixsim.fix.codec import decode, encode
 from fixsim.fix.dictionary import fix44
 from fixsim.journal.outbox import Outbox
@@ -109,7 +109,9 @@ class Stage:
         self.exchange: Exchange = open_exchange(
             self.config, iter(self.batches), self.writer, self.outbox, self.writer.fetch, fix44(), self.now_ns
         )
-        self.drain()
+        self.read = len(self.writer.batches)
+        for name, member in self.exchange.members.by_name.items():
+            self.heard[name.decode()] = int(member.row["next_out"]) - 1
 
     # ---- doing
 
@@ -207,6 +209,18 @@ class Stage:
 def shown(fields: Iterable[Field]) -> str:
     """Fields as one line."""
     return "|".join(f"{tag}={value.decode('latin-1')}" for tag, value in fields)
+
+
+def rehearsed(batches: Iterable[tuple[int, memoryview]]) -> Exchange:
+    """The exchange as a journal left it, before another process starts: everything carried out again and compared."""
+    writer = MemoryWriter()
+    writer.batches = list(batches)
+    rehearsal = Rehearsal(iter(writer.batches), writer)
+    assert rehearsal.batch is not None
+    start = next(inbound(rehearsal.batch[1]))
+    exchange = Exchange(started_with(start[3]), rehearsal, Outbox(Reader(NOWHERE)), writer.fetch, fix44())
+    replay(exchange, rehearsal)
+    return exchange
 
 
 def replayed(stage: Stage, config: Config | None = None) -> Stage:
