@@ -5,6 +5,7 @@ caller's back.
 as long as somebody pumps. This and the command line are the only places of the client that know a clock.
 """
 
+import math
 import select
 import socket
 import ssl
@@ -203,14 +204,18 @@ class Wire:
         if link is None:
             return
         if not (isinstance(link, ssl.SSLSocket) and link.pending()):
-            due_s = self._until_deadline_s()
-            wait_s = max(0.0, min(timeout_s, due_s))
-            select.select([link], [link] if self._outgoing else [], [], wait_s)
+            self._wait(link, max(0.0, min(timeout_s, self._until_deadline_s())))
         self._take()
         if self._until_deadline_s() <= 0:
             self.core.tick(time.time_ns())
         self._handle(self.core.take_news())
         self._send()
+
+    def _wait(self, link: socket.socket, timeout_s: float) -> None:
+        """Wait until something came, or can go. Not `select.select`, which knows the first 1,024 descriptors only."""
+        poller = select.poll()
+        poller.register(link, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
+        poller.poll(math.ceil(timeout_s * 1000))
 
     def _until_deadline_s(self) -> float:
         deadline_ns = self.core.next_deadline_ns()

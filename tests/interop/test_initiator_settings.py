@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from harness import ROOT, QuickFixClient, RecordingProxy, ServerProcess, order
 
+from fixsim.cli.main import main
 from fixsim.fix import tags
 from fixsim.gateway.credentials import hash_password
 
@@ -143,3 +144,20 @@ def test_a_wrong_password_is_refused_with_a_reason(
         client.wait(lambda: any(message.msg_type == b"5" for message in client.admin), "a Logout")
         client.drop()
         assert client.logons == 0
+
+
+def test_our_own_client_logs_on_with_password_and_tls(
+    secure_server: tuple[ServerProcess, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, folder = secure_server
+    ask = ["client", "--port", str(server.port), "--sender", "SECURE", "--username", "trader", "book", "AAPL"]
+    for password, code in (("change-me", 0), ("guess", 1)):
+        monkeypatch.setenv("FIXSIM_PASSWORD", password)
+        with pytest.raises(SystemExit) as ended:
+            main([*ask, "--ca", str(folder / "authority.pem")])
+        assert ended.value.code == code
+    with pytest.raises(SystemExit):
+        main([*ask, "--tls"])  # nobody told us to trust this authority
+    told = capsys.readouterr().err
+    assert "Invalid Username(553) or Password(554)" in told
+    assert "no TLS connection" in told

@@ -8,6 +8,7 @@ time. In the end:
 - what the journal says it said to the client is gapless, and the client took each report exactly once, byte
 for byte;
 - every byte the proxy saw is the journal's, as a first saying or as the resend of one;
+- the house rests exactly what it wishes;
 - every order was answered exactly once, and no ExecID came twice.
 """
 
@@ -23,9 +24,11 @@ from harness import RecordingProxy, ServerProcess, frames
 
 from fixsim.client import Client, Order
 from fixsim.client.faults import ConnectionLost, LogonRefused, NoAnswer, NobodyListens
+from fixsim.config import default_config
 from fixsim.fix import codec, tags
 from fixsim.fix.message import Message
 from fixsim.fix.tags import ExecType, MsgType
+from fixsim.gateway.quoter import Place, Quoter, wishes
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import records
 from fixsim.layout import Kind
@@ -98,6 +101,7 @@ class Told:
     said: dict[int, Message] = field(default_factory=dict)
     heard: Counter[bytes] = field(default_factory=Counter)
     exec_ids: Counter[bytes] = field(default_factory=Counter)
+    to_house: list[Message] = field(default_factory=list)
 
 
 def told(directory: Path) -> Told:
@@ -111,7 +115,10 @@ def told(directory: Path) -> Told:
             if record.kind == Kind.IN and message.get(tags.SENDER_COMP_ID) == NAME.encode():
                 found.heard[bytes(record.payload)] += 1
             if record.kind == Kind.OUT and message.msg_type == MsgType.EXECUTION_REPORT:
-                found.exec_ids[message.get(tags.EXEC_ID, b"")] += 1
+                if message.get(tags.EXEC_TYPE) != ExecType.ORDER_STATUS:
+                    found.exec_ids[message.get(tags.EXEC_ID, b"")] += 1
+                if message.get(tags.TARGET_COMP_ID) == b"HOUSE":
+                    found.to_house.append(message)
             if record.kind == Kind.OUT and message.get(tags.TARGET_COMP_ID) == NAME.encode():
                 assert record.seq not in found.said, f"MsgSeqNum {record.seq} was said twice"
                 assert message.get_int(tags.MSG_SEQ_NUM) == record.seq
@@ -157,6 +164,17 @@ def check_wire(proxy: RecordingProxy, journal: Told) -> None:
     assert not journal.heard - sent, "the journal holds what was never sent"
 
 
+def check_house(journal: Told) -> None:
+    """The house rests exactly what it wishes: no quote was lost or doubled by a crash."""
+    quoter = Quoter(wishes(default_config()))
+    for report in journal.to_house:
+        quoter.learn(report)
+    resting: Counter[Place] = Counter()
+    for quote in quoter.quotes.values():
+        resting[quote.place] += quoter.wishes[quote.place].lots_of(quote.leaves.encode())
+    assert resting == {place: wish.lots for place, wish in quoter.wishes.items()}
+
+
 def run(tmp_path: Path, kills: int, seed: int) -> None:
     """`kills` times: trade, kill -9, start again; then compare everybody's story."""
     chance = random.Random(seed)
@@ -186,6 +204,7 @@ def run(tmp_path: Path, kills: int, seed: int) -> None:
             check_client(storm, journal)
             check_orders(storm)
             check_wire(proxy, journal)
+            check_house(journal)
             assert len(storm.sent) > 100 * kills, "there was no load"
     except (AssertionError, NoAnswer) as failure:
         raise AssertionError(f"seed {seed}: {failure}\n{server.tell()[-4000:]}") from failure
