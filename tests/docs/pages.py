@@ -95,17 +95,19 @@ def documented_commands() -> Iterator[tuple[str, list[str]]]:
     for page in PAGES:
         place = str(page.relative_to(ROOT))
         for block in _blocks_of(page):
-            if block.language in ("console", "sh", "bash", "shell", ""):
-                for line in block.text.splitlines():
-                    for part in re.split(r"&&|\||;", line.removeprefix("$ ")):
-                        yield from _as_command(place, part)
+            lines = block.text.splitlines()
+            if block.language not in ("sh", "bash"):
+                lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+            for line in lines:
+                for part in re.split(r"&&|\||;", line):
+                    yield from _as_command(place, part)
         for code in re.findall(r"`([^`\n]+)`", without_fences(page)):
             yield from _as_command(place, code)
 
 
 def _as_command(place: str, text: str) -> Iterator[tuple[str, list[str]]]:
     words = re.sub(r"^(\w+=\S+ )*(uv run )?", "", text.strip())
-    if words == "fixsim" or words.startswith(("fixsim ", "fixsim\t")):
+    if words == "fixsim" or (words.startswith("fixsim ") and not words.startswith("fixsim ready")):
         try:
             yield place, shlex.split(words)[1:]
         except ValueError:  # half a quotation, where a pipe was cut
