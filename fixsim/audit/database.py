@@ -29,6 +29,9 @@ class Database:
     async def start(self) -> None:
         """See to it that the server runs, if that is ours to see to; also after it was killed."""
 
+    def calm(self) -> None:
+        """Keep the server out of the exchange's way, if it is on the same machine and ours."""
+
     def leave(self, *, wait: bool = True) -> None:
         """Not needed any more."""
 
@@ -53,6 +56,9 @@ class EmbeddedDatabase(Database):
 
     async def start(self) -> None:
         await asyncio.to_thread(self.server.start)
+
+    def calm(self) -> None:
+        self.server.calm()
 
     def leave(self, *, wait: bool = True) -> None:
         self.server.leave(wait=wait)

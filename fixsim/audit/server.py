@@ -72,6 +72,7 @@ class Server:
         self.progress, self.idle = progress, idle
         self.place: Place = find_place(data_dir, progress, create=create)
         self._lock: int | None = None
+        self._calmed: set[int] = set()
 
     def __enter__(self) -> "Server":
         self.start()
@@ -141,6 +142,22 @@ class Server:
         pid = int(first[0]) if first and first[0].isdigit() else 0
         return pid if pid in _processes_in(self.place.cluster) else None
 
+    def calm(self) -> None:
+        """Give idle priority to those of the server's processes that do not have it yet: each new one begins
+        without. Cheap enough for every second; Linux only, as autogroups are.
+        """
+        first = _lines(self.place.cluster / "postmaster.pid")[:1]
+        if not self.idle or not first or not first[0].isdigit():
+            return
+        with contextlib.suppress(OSError):
+            here = Path("/proc") / first[0]
+            if (here / "cwd").readlink() != self.place.cluster.resolve():
+                return
+            found = {int(first[0]), *map(int, (here / "task" / first[0] / "children").read_text().split())}
+            for pid in found - self._calmed:
+                make_idle(pid)
+            self._calmed = found
+
     # ------------------------------------------------------------ first time
 
     def _initialise(self) -> None:
@@ -189,30 +206,13 @@ class Server:
             path.chmod(0o644)
         log.touch(mode=0o600)
         self.place.give(log)
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            self._clear_stale_pid()
-            try:
-                self._run(
-                    "pg_ctl",
-                    "start",
-                    "--wait",
-                    "--silent",
-                    "--timeout",
-                    str(PATIENCE_S),
-                    "--log",
-                    str(log),
-                    "--pgdata",
-                    str(self.place.cluster),
-                    "--options",
-                    f"-c config_file={_quoted(str(settings))}",
-                )
-                break
-            except ShippingError as error:
-                # children of a killed server leave on their own within moments; until then a start is refused
-                if time.monotonic() > deadline or not _processes_in(self.place.cluster):
-                    raise ShippingError(f"{error}; {_last_line(log)} (see {log})") from error
-                time.sleep(LOOK_S)
+        self._clear_remains()
+        options = f"-c config_file={_quoted(str(settings))}"
+        arguments = ("--silent", "--log", str(log), "--pgdata", str(self.place.cluster), "--options", options)
+        try:
+            self._run("pg_ctl", "start", "--wait", "--timeout", str(PATIENCE_S), *arguments)
+        except ShippingError as error:
+            raise ShippingError(f"{error}; {_last_line(log)} (see {log})") from error
         if self.idle:
             for pid in _processes_in(self.place.cluster):
                 make_idle(pid)
@@ -243,16 +243,19 @@ class Server:
                 str(self.place.cluster),
             )
 
-    def _clear_stale_pid(self) -> None:
-        """Forget a killed server whose process id PostgreSQL would take for a living one: it belongs to
-        somebody else now, or to a corpse nobody buries (containers without an init).
-
-        Only when nobody at all is left of it: otherwise the file keeps a new server off shared memory
-        still in use.
+    def _clear_remains(self) -> None:
+        """Bury a killed server. Its children leave on their own within moments, and are waited for: they
+        share memory with it. Then its process id is forgotten, which PostgreSQL would take for a living
+        server's: it belongs to somebody else now, or to a corpse nobody buries (containers without an
+        init).
         """
-        if not _processes_in(self.place.cluster):
-            (self.place.cluster / "postmaster.pid").unlink(missing_ok=True)
-            (self.place.sockets / f"{SOCKET_NAME[1:]}.lock").unlink(missing_ok=True)
+        deadline = time.monotonic() + PATIENCE_S
+        while left := _processes_in(self.place.cluster):
+            if time.monotonic() > deadline:
+                raise ShippingError(f"processes {left} of a killed PostgreSQL do not leave {self.place.cluster}")
+            time.sleep(LOOK_S)
+        (self.place.cluster / "postmaster.pid").unlink(missing_ok=True)
+        (self.place.sockets / f"{SOCKET_NAME[1:]}.lock").unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[None]:
@@ -289,12 +292,18 @@ class Server:
 
 
 def make_idle(pid: int) -> None:
-    """Let process `pid` run only when nobody else wants the processor: a reader never slows the exchange."""
+    """Let process `pid` run only when nobody else wants the processor: a reader never slows the exchange.
+
+    Linux schedules sessions against each other first (autogroups): an idle process in a session of its
+    own, as every process of PostgreSQL is, still gets an equal share until the whole session is made nice.
+    Measured on one processor against a busy process: 50 % without, 2 % with it.
+    """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, 19)
-    if hasattr(os, "SCHED_IDLE"):
-        with contextlib.suppress(OSError):
+        if hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+        if os.getsid(pid) == (pid or os.getpid()):
+            Path(f"/proc/{pid or 'self'}/autogroup").write_text("19")
 
 
 def _first_statements(passwords: dict[str, str]) -> str:
@@ -319,8 +328,10 @@ def _processes_in(cluster: Path) -> list[int]:
     home = os.path.realpath(cluster)
     return [
         process.pid
-        for process in psutil.process_iter(["cwd", "status"])
-        if process.info["cwd"] == home and process.info["status"] != psutil.STATUS_ZOMBIE
+        for process in psutil.process_iter(["cwd", "name", "status"])
+        if process.info["cwd"] == home
+        and process.info["name"].startswith("postgres")
+        and process.info["status"] != psutil.STATUS_ZOMBIE
     ]
 
 

@@ -40,6 +40,8 @@ GIVE_UP_S: Final = 10.0
 WRITE_TIMEOUT_S: Final = 300.0
 #: Positions per partition: about ten million messages.
 PARTITION_BYTES: Final = 4 << 30
+#: Between two looks at the priority of the embedded server's processes, s.
+CALM_INTERVAL_S: Final = 1.0
 #: Rows after which Bloom and range indexes are brought up to date, at once or when there is nothing else to
 #: do.
 SUMMARISE_ROWS: Final = 2_000_000
@@ -71,6 +73,7 @@ class Shipper:
         self.shipped: Cursor | None = None
         self._partitioned_to = 0
         self._unsummarised = 0
+        self._calmed = 0.0
 
     async def run(self) -> bool:
         """Ship until `finish` is set; True when everything sealed was shipped then, False when the
@@ -112,6 +115,7 @@ class Shipper:
                 shipment = await upcoming
                 if shipment is None and finishing:
                     return
+                self._calm()
                 if shipment is None:
                     await self._idle(connection)
                 finishing, upcoming = self.finish.is_set(), gather(source.next)
@@ -122,12 +126,18 @@ class Shipper:
                 upcoming.cancel()
             connection.terminate()
 
+    def _calm(self) -> None:
+        """PostgreSQL starts processes when it likes; now and then see to their priority."""
+        if time.monotonic() - self._calmed > CALM_INTERVAL_S:
+            self._calmed = time.monotonic()
+            self.database.calm()
+
     async def _resume(self, connection: asyncpg.Connection) -> Source:
         row = await connection.fetchrow(f"SELECT {CURSOR_COLUMNS} FROM fixsim.cursor")
         if row is None:
             raise ShippingError("the database has lost its cursor: its rows cannot be trusted")
         names = await connection.fetch("SELECT id, name FROM fixsim.session_names")
-        self.shipped, self._partitioned_to = Cursor(*row), 0
+        self.shipped, self._partitioned_to, self._calmed = Cursor(*row), 0, 0.0
         return Source(
             Reader(self.directory), self.shipped, {name["id"]: name["name"].encode("latin-1", "replace") for name in names}
         )
@@ -146,7 +156,8 @@ class Shipper:
                 ("sessions", SESSION_COLUMNS, shipment.sessions),
             ):
                 if rows:
-                    # in one piece: between pieces asyncpg waits for room, for ever once the connection is lost
+                    # in one piece: between pieces asyncpg waits for room, for ever once the connection is
+                    # lost
                     await connection.copy_to_table(
                         name, source=memoryview(rows), columns=columns, schema_name=tables.SCHEMA,
                         format="binary" if name == "messages" else "text",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 from audit_stage import reachable_directory
 
@@ -104,6 +105,31 @@ def test_a_server_on_its_way_down_is_waited_for(home: Path) -> None:
     server.leave(wait=False)
     with server:
         assert answer(server, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_server_beside_an_exchange_runs_at_idle_priority_backends_too(home: Path, idle: bool) -> None:
+    def policies(server: Server) -> set[tuple[int, int]]:
+        postmaster = server.postmaster
+        assert postmaster is not None
+        pids = [postmaster, *(child.pid for child in psutil.Process(postmaster).children())]
+        return {(os.sched_getscheduler(pid), autogroup_nice(pid)) for pid in pids}
+
+    async def look(server: Server) -> set[tuple[int, int]]:
+        connection = await asyncpg.connect(**server.connection())
+        server.calm()
+        found = policies(server)
+        await connection.close()
+        return found
+
+    with Server(home, idle=idle) as server:
+        assert asyncio.run(look(server)) == ({(os.SCHED_IDLE, 19)} if idle else {(os.SCHED_OTHER, 0)})
+
+
+def autogroup_nice(pid: int) -> int:
+    """Nice value of a process's session, as far as the kernel has one."""
+    group = Path(f"/proc/{pid}/autogroup")
+    return int(group.read_text().split()[-1]) if group.exists() else 19
 
 
 def test_nobody_else_gets_in(home: Path) -> None:
