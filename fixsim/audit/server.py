@@ -294,9 +294,8 @@ class Server:
 def make_idle(pid: int) -> None:
     """Let process `pid` run only when nobody else wants the processor: a reader never slows the exchange.
 
-    Linux schedules sessions against each other first (autogroups): an idle process in a session of its
-    own, as every process of PostgreSQL is, still gets an equal share until the whole session is made nice.
-    Measured on one processor against a busy process: 50 % without, 2 % with it.
+    Linux weighs sessions against each other first (autogroups): an idle process in a session of its own, as every
+    process of PostgreSQL is, still gets an equal share until its session is made nice too.
     """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, 19)
