@@ -1,7 +1,10 @@
 """`fixsim serve`: run the exchange."""
 
 import contextlib
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -30,9 +33,7 @@ def serve(
         str | None, typer.Option(help="postgresql://..., embedded, or none.", metavar="URL|embedded|none")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Use a temporary data directory.")] = False,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS.")
-    ] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond this machine without TLS.")] = False,
     log_level: Annotated[Level, typer.Option(help="What is logged on stderr.")] = Level.INFO,
     json_log: Annotated[bool, typer.Option("--json-log", help="Log lines are JSON.")] = False,
 ) -> None:
@@ -41,7 +42,7 @@ def serve(
     """
     from fixsim.config import default_config, load
     from fixsim.gateway.log import LOGGER, set_up_logging
-    from fixsim.gateway.venue import Plan, fresh_directory
+    from fixsim.gateway.venue import Plan
     from fixsim.gateway.venue import serve as run
 
     set_up_logging(log_level.value, json_log)
@@ -49,9 +50,27 @@ def serve(
     url = database_url or loaded.database.url
     if url not in ("embedded", "none") and not url.startswith(("postgresql://", "postgres://")):
         raise UsageError(f"--database-url {url}: expected postgresql://..., embedded or none")
-    with fresh_directory() if fresh else contextlib.nullcontext(data_dir) as directory:
+    with _fresh_directory() if fresh else contextlib.nullcontext(data_dir) as directory:
         progress = LOGGER.info if json_log or not sys.stderr.isatty() else say
         run(Plan(loaded, directory.absolute(), host, port, url, insecure), _announce, progress)
+
+
+@contextlib.contextmanager
+def _fresh_directory() -> Iterator[Path]:
+    """A temporary data directory; it is gone afterwards, and its embedded database with it."""
+    path = Path(tempfile.mkdtemp(prefix="fixsim-"))
+    try:
+        yield path
+    finally:
+        _remove_database(path)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_database(data_dir: Path) -> None:
+    if (data_dir / "postgres").exists():
+        from fixsim.audit.server import Server
+
+        Server(data_dir, create=False).remove()
 
 
 def _announce(line: str) -> None:

@@ -4,13 +4,11 @@ again.
 
 import contextlib
 import os
-import shutil
 import socket
 import ssl
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,16 +46,6 @@ class Plan:
     database_url: str
     #: Listen beyond this machine without TLS.
     insecure: bool = False
-
-
-@contextlib.contextmanager
-def fresh_directory() -> Iterator[Path]:
-    """A temporary data directory, gone afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="fixsim-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def serve(plan: Plan, announce: Say, progress: Say) -> None:

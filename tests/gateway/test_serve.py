@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 from stage import Client
 
+from fixsim.audit.server import Server
 from fixsim.config import packaged
 from fixsim.gateway.control import ask
 from fixsim.gateway.credentials import Verifier
 
 FIXSIM = [sys.executable, "-m", "fixsim.cli.main"]
-READY = re.compile(r"fixsim ready fix 127\.0\.0\.1:(\d+) data (\S+) database none pid (\d+)")
+READY = re.compile(r"fixsim ready fix 127\.0\.0\.1:(\d+) data (\S+) database (?:none|embedded) pid (\d+)")
 #: A first start may compile kernels.
-START_TIMEOUT_S = 170
+START_TIMEOUT_S = 300
+pytestmark = pytest.mark.timeout(2 * START_TIMEOUT_S)
 
 LOAD = ("--config", str(packaged("load.toml")))
 
@@ -29,29 +31,33 @@ LOAD = ("--config", str(packaged("load.toml")))
 class Served:
     """A running `fixsim serve`."""
 
-    def __init__(self, *options: str) -> None:
-        command = [*FIXSIM, "serve", "--port", "0", "--database-url", "none", *options]
+    def __init__(self, *options: str, database: str = "none") -> None:
+        command = [*FIXSIM, "serve", "--port", "0", "--database-url", database, *options]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
         )
         assert self.process.stdout is not None
-        self.line = self.process.stdout.readline()
-        found = READY.fullmatch(self.line.rstrip("\n"))
-        if found is None:
-            raise AssertionError(f"not ready: {self.line!r} {self.process.communicate()}")
+        try:
+            self.line = self.process.stdout.readline()
+            found = READY.fullmatch(self.line.rstrip("\n"))
+            assert found is not None, self.line
+        except BaseException:
+            self.process.kill()
+            print(*self.process.communicate())
+            raise
         self.port, self.data_dir, self.pid = int(found[1]), Path(found[2]), int(found[3])
 
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+    def end(self, number: int = signal.SIGTERM, timeout_s: float = 30) -> tuple[int, str, str]:
         """Send a signal; exit code and what was still printed on stdout and stderr."""
         os.kill(self.pid, number)
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=timeout_s)
         return self.process.returncode, out, err
 
 
 @contextlib.contextmanager
-def served(*options: str) -> Iterator[Served]:
+def served(*options: str, database: str = "none") -> Iterator[Served]:
     """`fixsim serve` while the block runs."""
-    one = Served(*options)
+    one = Served(*options, database=database)
     try:
         yield one
     finally:
@@ -142,6 +148,32 @@ def test_the_default_start_has_a_house_that_fills_a_first_market_order() -> None
         assert exchange.data_dir.is_dir()
         assert exchange.end()[0] == 0
         assert not exchange.data_dir.exists(), "a fresh directory is gone afterwards"
+
+
+def test_at_the_end_everything_is_shipped(tmp_path: Path) -> None:
+    with served("--data-dir", str(tmp_path), *LOAD, database="embedded") as exchange:
+        with Client(exchange.port, "CLIENT") as client:
+            client.log_on()
+            client.socket.sendall(b"".join(client.order(f"A{number}", symbol="SYM1") for number in range(500)))
+            for _ in range(500):
+                client.expect("8")
+        assert exchange.end(timeout_s=120)[0] == 0
+    lag = json.loads(run("audit", "lag", "--json", "--data-dir", str(tmp_path)).stdout)
+    assert lag["messages_behind"] == 0
+    # a Logout too, if the end came before the client's was noticed
+    assert lag["messages_shipped"] in (2 + 2 * 500, 3 + 2 * 500)
+    Server(tmp_path).remove()
+
+
+def test_a_fresh_directory_and_its_database_are_gone_afterwards() -> None:
+    with served("--fresh", *LOAD, database="embedded") as exchange:
+        deadline = time.monotonic() + 60
+        while not (place := exchange.data_dir / "postgres").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        note = place / "place"
+        assert exchange.end(timeout_s=120)[0] == 0
+        assert not exchange.data_dir.exists()
+        assert not note.exists()
 
 
 def test_a_warm_start_is_quick(tmp_path: Path) -> None:
