@@ -1,35 +1,163 @@
-"""One number for all state: equal digests mean equal exchanges, wherever and however they came to be."""
+"""One number for all state: equal digests mean equal exchanges, wherever and however they came to be.
+
+What state is stands here in full: the tables of the machine, what conversations remember, and a few fields beside them.
+Every other attribute of a living exchange is named in NOT_STATE with the reason why it is none; a test walks one and
+fails on an attribute that is in neither list.
+"""
 
 import hashlib
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
-from fixsim.engine.machine import STATE_TABLES
+from fixsim.engine.machine import STATE_TABLES, Machine
 from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.members import Member
+from fixsim.layout import LADDER_FAN
 
 #: Tables that grow by fresh rows: only rows that were ever used count.
-FRESH = {
-    "orders": "orders_fresh",
-    "names": "names_fresh",
-    "levels": "levels_fresh",
-    "node_bits": "nodes_fresh",
-    "echoes": "echoes_fresh",
+FRESH: Final = {
+    "orders": ("orders_fresh", 1),
+    "names": ("names_fresh", 1),
+    "levels": ("levels_fresh", 1),
+    "node_bits": ("nodes_fresh", 1),
+    "node_child": ("nodes_fresh", LADDER_FAN),
+    "echoes": ("echoes_fresh", 1),
+}
+
+#: What a conversation remembers.
+CONVERSATION: Final = (
+    "state", "credentials", "fault", "fetching", "heartbeat_interval_s", "own_reset_ns", "reset_owed", "says",
+)  # fmt: skip
+GAP: Final = ("_asked_from", "_asked_to", "_early", "retry_ns")
+TIMERS: Final = ("_beat_ns", "_grace_ns", "_test_ns", "_tested_ns", "answer_ns", "heard_ns", "said_ns")
+#: State beside the tables, by class.
+DIGESTED: Final = {
+    "Conversation": CONVERSATION,
+    "Gap": GAP,
+    "Timers": TIMERS,
+    "Member": ("name", "slot", "restarts_when_lost"),
+    "Exchange": ("links", "reset_at_ns"),
+}
+
+_WIRED: Final = "set when the exchange is made, and at a start"
+_CONFIGURED: Final = "follows from the configuration, which the START record carries"
+_TURN: Final = "of the turn: nothing of it outlives a commit"
+_VIEW: Final = "a view of a state table"
+
+#: Attributes that are not state, and why.
+NOT_STATE: Final = {
+    "Exchange.config": _CONFIGURED,
+    "Exchange.core": _VIEW,
+    "Exchange.machine": "its tables are state, see STATE_TABLES",
+    "Exchange.outbox": "what connections are owed: after a start there are none, and peers ask for what they miss",
+    "Exchange._closings": "told to the gateway once; a start closes every link anyway",
+    "Exchange._listeners": "who listens inside this process",
+    "Exchange._doors": _WIRED,
+    "Exchange._frame": _TURN,
+    "Exchange.fast_door": "a choice of the process: both doors come to the same",
+    "Exchange.fetch": _WIRED,
+    "Exchange.deadlines": "found anew from the conversations",
+    "Exchange.desk": _WIRED,
+    "Exchange.listings": _WIRED,
+    "Exchange.market": _WIRED,
+    "Exchange.members": _WIRED,
+    "Exchange.tape": _WIRED,
+    "Deadlines._heap": "an order of the conversations by their deadlines",
+    "Deadlines._pushed": "breaks ties in that order; what is due is sorted by row",
+    "Member.counterparty": _CONFIGURED,
+    "Member.noted_ns": "under which deadline the heap holds it",
+    "Member.row": _VIEW,
+    "Member.session": _WIRED,
+    "RowCounters.row": _VIEW,
+    "Session._talk": _WIRED,
+    "Conversation._second": "the last SendingTime read, kept to save reading it again",
+    "Conversation._second_ns": "the same, as a number",
+    "Conversation._tolerance_ns": _CONFIGURED,
+    "Conversation.counters": _VIEW,
+    "Conversation.events": "drained before the verb returns",
+    "Conversation.gap": _WIRED,
+    "Conversation.profile": _CONFIGURED,
+    "Conversation.role": _WIRED,
+    "Conversation.timers": _WIRED,
+    "Conversation.validator": _WIRED,
+    "Gap._early_max": _CONFIGURED,
+    "Gap._timeout_ns": _CONFIGURED,
+    "Gap.chunk": _CONFIGURED,
+    "Timers._profile": _CONFIGURED,
+    "Validator._dictionary": _WIRED,
+    "Validator._formats": _WIRED,
+    "Validator._header": _WIRED,
+    "Validator._listed": _WIRED,
+    "Validator._plain": _WIRED,
+    "Validator._strictness": _CONFIGURED,
+    "Validator._trailer": _WIRED,
+    "Desk.commit": _WIRED,
+    "Desk.core": _VIEW,
+    "Desk.echoes": _WIRED,
+    "Desk.listings": _WIRED,
+    "Desk.machine": _WIRED,
+    "Desk.tape": _WIRED,
+    "Echoes.machine": _WIRED,
+    "Echoes.rows": "finds rows of the echoes table by their text",
+    "Listings.by_symbol": "finds rows of the books table; the rest of a listing is configured",
+    "Listings.config": _CONFIGURED,
+    "Listings.machine": _WIRED,
+    "Market.listings": _WIRED,
+    "Market.machine": _WIRED,
+    "Market.make_room": _WIRED,
+    "Market.tape": _WIRED,
+    "Members.by_name": "all members, which are digested one by one",
+    "Members.by_slot": "the same by row",
+    "Members.config": _CONFIGURED,
+    "Members.dictionary": _WIRED,
+    "Members.machine": _WIRED,
+    "Tape.batch": _TURN,
+    "Tape.machine": _WIRED,
+    "Tape.now_ns": _TURN,
+    "Tape.row": _TURN,
+    "Tape.stamp": _TURN,
+    "Tape.timestamp_digits": _CONFIGURED,
+    "Tape.writer": _WIRED,
+    "Machine.tape": _TURN,
+    "Machine.batch": _TURN,
+    "Machine.words": _TURN,
+    "Machine.spots": _TURN,
 }
 
 
 def state_digest(exchange: Exchange) -> str:
-    """SHA-256 over every state table and the conversations, as hex."""
+    """SHA-256 over all state, as hex."""
     digest = hashlib.sha256()
-    core: Any = exchange.machine.core[0]
-    for name in STATE_TABLES:
-        table = getattr(exchange.machine, name)
-        if name in FRESH:
-            table = table[: int(core[FRESH[name]])]
+    for name, table in tables(exchange.machine):
         digest.update(name.encode())
-        digest.update(table.tobytes())
-    for comp_id, member in sorted(exchange.members.by_name.items()):
-        session = member.session
-        said = (comp_id, member.slot, session.state.name, session.next_deadline_ns(), member.restarts_when_lost)
-        digest.update(repr(said).encode())
-    digest.update(repr(sorted((link, member.name) for link, member in exchange.links.items())).encode())
-    digest.update(repr(exchange.reset_at_ns).encode())
+        digest.update(table)
+    for name, remembered in beside(exchange):
+        digest.update(f"{name} {remembered!r}\n".encode())
     return digest.hexdigest()
+
+
+def tables(machine: Machine) -> Iterator[tuple[str, bytes]]:
+    """Every state table, as far as it was ever used, as bytes."""
+    core: Any = machine.core[0]
+    for name in STATE_TABLES:
+        table = getattr(machine, name)
+        if name in FRESH:
+            fresh, each = FRESH[name]
+            table = table[: int(core[fresh]) * each]
+        yield name, table.tobytes()
+
+
+def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
+    """State beside the tables: a name and values whose repr is the same wherever they are equal."""
+    links = sorted((link, member.name) for link, member in exchange.links.items())
+    yield "exchange", [links, exchange.reset_at_ns]
+    for _, member in sorted(exchange.members.by_slot.items()):
+        yield "member", list(_remembered(member))
+
+
+def _remembered(member: Member) -> Iterator[Any]:
+    talk: Any = member.session._talk
+    for part, names in ((member, DIGESTED["Member"]), (talk, CONVERSATION), (talk.timers, TIMERS), (talk.gap, GAP)):
+        for name in names:
+            value = getattr(part, name)
+            yield sorted(value.items()) if isinstance(value, dict) else value

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from exchange.stage import DAY_NS, MORNING_NS, MemoryWriter, Stage, small_config
-
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.exchange import next_time_of_day
 from fixsim.layout import NEVER
