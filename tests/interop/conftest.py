@@ -1,9 +1,20 @@
 """One exchange for the tests that leave it alive."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from harness import ServerProcess
+
+#: The first start may compile kernels, and nothing is ready before that.
+TIMEOUT_S = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder time for a cold start."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,8 @@ from fixsim.fix.message import Message
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"fixsim ready.*?(\S+):(\d+)\b.*pid (\d+)\s*$")
-#: Kernels may have to be compiled first.
-READY_TIMEOUT_S = 150.0
+#: Kernels may have to be compiled first, on a machine that has other things to do.
+READY_TIMEOUT_S = 400.0
 
 
 class ServerProcess:
@@ -58,7 +58,9 @@ class ServerProcess:
         """Start, and wait for the ready line."""
         self.launch()
         found = READY.search(self._ready_line())
-        assert found is not None, f"the exchange did not get ready: {self.tell()}"
+        if found is None:
+            self.kill()
+            raise AssertionError(f"the exchange did not get ready: {self.tell()}")
         self.host, self.port, self.pid = found[1], int(found[2]), int(found[3])
 
     def launch(self) -> None:
