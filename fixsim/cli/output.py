@@ -45,9 +45,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     console.print(table)
 
 
-def print_records(
-    columns: Sequence[str], records: Iterable[Mapping[str, Any]], title: str | None = None
-) -> None:
+def print_records(columns: Sequence[str], records: Iterable[Mapping[str, Any]], title: str | None = None) -> None:
     """A table of mappings: `columns` are the keys shown, in order."""
     print_table(columns, ([record.get(column) for column in columns] for record in records), title)
 

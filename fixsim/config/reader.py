@@ -74,9 +74,7 @@ def from_tables(tables: dict[str, Any], file: str, folder: Path | None = None) -
     return config
 
 
-def _build(
-    kind: type[T], table: Any, where: str, faults: Faults, inherited: dict[str, Any] | None = None
-) -> T | object:
+def _build(kind: type[T], table: Any, where: str, faults: Faults, inherited: dict[str, Any] | None = None) -> T | object:
     """A dataclass from a table; `where` is its key, `inherited` gives values for keys that are absent."""
     if not isinstance(table, dict):
         faults.note(where.removesuffix("."), "is not a table")
@@ -129,9 +127,7 @@ def _fill_quantities(values: dict[str, Any]) -> None:
         values.setdefault("max_qty", UNREADABLE)
 
 
-def _value(
-    item: Field[Any], hint: Any, found: Any, key: str, faults: Faults, inherited: dict[str, Any]
-) -> Any:
+def _value(item: Field[Any], hint: Any, found: Any, key: str, faults: Faults, inherited: dict[str, Any]) -> Any:
     """One value, converted to the type of its field and checked."""
     if get_origin(hint) in (Union, types.UnionType):  # only ever "or None": absent is the only None there is
         hint = next(arm for arm in get_args(hint) if arm is not type(None))
@@ -220,8 +216,7 @@ def _check_instrument(entry: Instrument, where: str, faults: Faults) -> None:
     if entry.reference_price / entry.tick_size > entry.price_ticks_max:
         faults.note(
             f"{where}reference_price",
-            f"times max_qty is beyond 2^62: the highest price with this max_qty is "
-            f"{entry.price_ticks_max * entry.tick_size}",
+            f"times max_qty is beyond 2^62: the highest price with this max_qty is {entry.price_ticks_max * entry.tick_size}",
         )
 
 

@@ -25,9 +25,7 @@ EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 def bind(host: str, port: int) -> socket.socket:
     """A socket bound to `host`:`port` that does not listen yet, so that a port in use is known early."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except socket.gaierror as error:
         raise UsageError(f"--host {host}: {error.strerror}") from error
     listener = socket.socket(family, kind, protocol)
@@ -55,9 +53,7 @@ def shown_address(listener: socket.socket) -> str:
 class Acceptor:
     """Gives new connections to the lobby."""
 
-    def __init__(
-        self, listener: socket.socket, context: ssl.SSLContext | None, lobby: Lobby, poller: Poller
-    ) -> None:
+    def __init__(self, listener: socket.socket, context: ssl.SSLContext | None, lobby: Lobby, poller: Poller) -> None:
         self._listener, self._context, self._lobby, self._poller = listener, context, lobby, poller
         self._log = OncePerMinute()
         self._paused_until_ns = 0

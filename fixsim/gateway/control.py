@@ -55,9 +55,7 @@ def ask(data_dir: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
             with line.makefile("rb") as answers:
                 text = answers.readline()
         except OSError as error:
-            raise VenueError(
-                f"no exchange answers for the data directory {data_dir}: {error.strerror or error}"
-            ) from error
+            raise VenueError(f"no exchange answers for the data directory {data_dir}: {error.strerror or error}") from error
     if not text:
         raise VenueError(f"the exchange on {data_dir} ended before it answered")
     answer: dict[str, Any] = json.loads(text)

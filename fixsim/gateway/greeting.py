@@ -182,9 +182,7 @@ class Lobby:
             return "SendingTime(52) of the Logon is out of range"
         return None
 
-    def _check(
-        self, greeting: Greeting, hello: Hello, logon: Message, entry: Counterparty, now_ns: int
-    ) -> None:
+    def _check(self, greeting: Greeting, hello: Hello, logon: Message, entry: Counterparty, now_ns: int) -> None:
         """Have the credentials of `logon` checked. Nothing more is read until the verdict is there."""
         if not self._attempts.may_try(greeting.address, hello.sender.encode("latin-1"), now_ns):
             self._drop(greeting, "too many wrong passwords", now_ns)

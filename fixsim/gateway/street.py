@@ -71,9 +71,7 @@ class Leaving:
 class Street:
     """All connections that have a link, by link number."""
 
-    def __init__(
-        self, exchange: Exchange, poller: Poller, stalled_reader_timeout_s: float, scratch: memoryview
-    ) -> None:
+    def __init__(self, exchange: Exchange, poller: Poller, stalled_reader_timeout_s: float, scratch: memoryview) -> None:
         self._exchange, self._poller, self._scratch = exchange, poller, scratch
         self._outbox = exchange.outbox
         self._stall_ns = int(stalled_reader_timeout_s * 1_000_000_000)
@@ -196,9 +194,7 @@ class Street:
                 if now_ns - connection.progress_ns >= self._stall_ns:
                     LOGGER.warning("link %d cut: it takes no bytes", connection.link)
                     self._lose(connection, "peer does not read", now_ns)
-        for leaving in list(
-            self._leaving.values()
-        ):  # in the order they were announced, which is that of time
+        for leaving in list(self._leaving.values()):  # in the order they were announced, which is that of time
             if leaving.deadline_ns > now_ns:
                 break
             self._end_farewell(leaving)

@@ -68,9 +68,7 @@ class Secure(Plain):
     __slots__ = ("_tls",)
 
     def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
-        self._tls = context.wrap_socket(
-            connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
-        )
+        self._tls = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
         super().__init__(self._tls)
 
     def handshake(self) -> bool:
