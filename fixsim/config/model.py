@@ -363,15 +363,19 @@ class _Named(Protocol):
 N = TypeVar("N", bound=_Named)
 
 
-def _entry_for(entries: tuple[N, ...], names: tuple[str, ...], name: str) -> N | None:
-    """The entry called `name`, else the one with the longest pattern that matches."""
+def _entry_for(entries: tuple[N, ...], names: tuple[str, ...], name: str, bytes_max: int) -> N | None:
+    """The entry called `name`, else the one with the longest pattern that matches; a pattern makes printable
+    ASCII of at most `bytes_max` bytes.
+    """
     best: N | None = None
     best_length = -1
+    # what a peer may call itself or an instrument is what a configuration may: it is kept, logged and shown
+    may_be_made = _text_fault(name, bytes_max) is None and not name.endswith("*")
     for entry, pattern in zip(entries, names, strict=True):
         if not entry.is_pattern:
             if pattern == name:
                 return entry
-        elif len(pattern) > best_length and name_matches(pattern, name):
+        elif may_be_made and len(pattern) > best_length and name_matches(pattern, name):
             best, best_length = entry, len(pattern)
     return best
 
@@ -399,12 +403,12 @@ class Config:
 
     def instrument_for(self, symbol: str) -> Instrument | None:
         """The instrument called `symbol`; made from a pattern it carries that symbol. None when unknown."""
-        entry = _entry_for(self.instruments, self._symbols, symbol)
+        entry = _entry_for(self.instruments, self._symbols, symbol, TEXT_BYTES_MAX)
         return replace(entry, symbol=symbol) if entry is not None and entry.is_pattern else entry
 
     def counterparty_for(self, sender_comp_id: str) -> Counterparty | None:
         """The entry, exact or pattern, by which `sender_comp_id` may log on. None when nobody may."""
-        return _entry_for(self.counterparties, self._senders, sender_comp_id)
+        return _entry_for(self.counterparties, self._senders, sender_comp_id, COMP_ID_BYTES_MAX)
 
     def normalised(self) -> str:
         """Canonical JSON: equal configurations give equal text. Secrets are left out."""
@@ -423,8 +427,7 @@ def _without_secrets(config: Config) -> Config:
         config,
         database=Database(),
         counterparties=tuple(
-            entry if entry.password_hash is None else replace(entry, password_hash=SECRET)
-            for entry in config.counterparties
+            entry if entry.password_hash is None else replace(entry, password_hash=SECRET) for entry in config.counterparties
         ),
     )
 

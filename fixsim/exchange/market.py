@@ -97,12 +97,12 @@ class Market:
             body = ((tags.MD_REQ_ID, request_id), (tags.MD_REQ_REJ_REASON, reason), (tags.TEXT, text))
             self.tape.say(member.slot, MsgType.MARKET_DATA_REQUEST_REJECT, route, body)
             return
-        depth = int(message.get(tags.MARKET_DEPTH, b"0")) or DEPTH_MAX
+        depth = _depth(message.get(tags.MARKET_DEPTH, b"0"))
         by_order = message.get(tags.AGGREGATED_BOOK) == b"N"
         kinds = list(dict.fromkeys(message.all(tags.MD_ENTRY_TYPE)))
-        for symbol in message.all(tags.SYMBOL):
+        for symbol in dict.fromkeys(message.all(tags.SYMBOL)):  # each once: a request is short, its answer need not be
             self.make_room()
-            entries = self._entries(self.listings.by_symbol[symbol], kinds, min(depth, DEPTH_MAX), by_order)
+            entries = self._entries(self.listings.by_symbol[symbol], kinds, depth, by_order)
             body = ((tags.MD_REQ_ID, request_id), (tags.SYMBOL, symbol), *entries)
             self.tape.say(member.slot, MsgType.MARKET_DATA_SNAPSHOT_FULL_REFRESH, route, body)
 
@@ -163,6 +163,12 @@ class Market:
         if not book["last_lots"]:
             return []
         return [_entry(listing, TRADE, int(book["last_price"]), int(book["last_lots"]))]
+
+
+def _depth(text: bytes) -> int:
+    """Entries of a side that MarketDepth(264) asks for; its digits may be more than any number has."""
+    digits = text.lstrip(b"0")
+    return DEPTH_MAX if not digits or len(digits) > 9 else min(int(digits), DEPTH_MAX)
 
 
 def _fragment(found: list[Listing], first: int) -> list[Field]:

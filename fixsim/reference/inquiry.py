@@ -50,7 +50,7 @@ class Inquiries:
             fields = [(35, b"Y"), *message.route, *message.echo(262), (281, reason), (58, text)]
             yield Reply(session, fields)
             return
-        for symbol in _symbols(message):
+        for symbol in dict.fromkeys(_symbols(message)):
             yield Reply(session, self._snapshot(message, symbol))
 
     def _refuse(self, message: Inbound) -> tuple[bytes, bytes] | None:

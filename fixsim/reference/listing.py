@@ -10,6 +10,8 @@ from fixsim.reference.book import SELLS
 from fixsim.reference.message import Inbound
 from fixsim.reference.number import places
 
+#: Longest symbol that a pattern makes.
+SYMBOL_MAX: Final = 64
 #: Words of the configuration, and the FIX values they stand for.
 ORD_TYPES: Final = {"market": b"1", "limit": b"2"}
 SIDES: Final = {"buy": b"1", "sell": b"2"}
@@ -98,6 +100,8 @@ class Board:
             return None
         if symbol in self.listed:
             return self.listed[symbol]
+        if len(symbol) > SYMBOL_MAX or not (symbol.isascii() and symbol.isprintable()) or symbol.endswith("*"):
+            return None
         fitting = [pattern for pattern in self.patterns if covers(pattern.symbol, symbol)]
         return replace(max(fitting, key=lambda p: len(p.symbol)), symbol=symbol) if fitting else None
 
