@@ -108,7 +108,9 @@ def book(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     listing = exchange.listings.find(symbol.encode())
     if listing is None:
         raise UsageError(f"unknown symbol {symbol!r}")
-    depth = int(arguments.get("depth") or 10)
+    depth = arguments.get("depth", 10)
+    if not isinstance(depth, int) or depth < 1:
+        raise UsageError(f"{depth!r} is no number of levels")
     row = exchange.machine.books[listing.book]
 
     def price(ticks: int) -> str:

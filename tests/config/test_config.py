@@ -161,9 +161,7 @@ def test_relations_are_checked(write, more: str, key: str) -> None:
 
 
 def test_price_times_quantity_cannot_leave_the_machine_word(write) -> None:
-    text = SMALLEST.replace(
-        "lot_size = 1", "lot_size = 1\nmax_qty = 4_000_000_000\nreference_price = 20_000_000"
-    )
+    text = SMALLEST.replace("lot_size = 1", "lot_size = 1\nmax_qty = 4_000_000_000\nreference_price = 20_000_000")
     assert "beyond 2^62" in faults_of(write(text))["instruments[0].reference_price"]
     (entry,) = load(write(text.replace("20_000_000", "200"))).instruments
     assert entry.price_ticks_max * entry.max_qty_lots < NOTIONAL_MAX
@@ -171,10 +169,7 @@ def test_price_times_quantity_cannot_leave_the_machine_word(write) -> None:
 
 def test_a_file_that_is_not_there_or_not_toml_is_one_fault(write, tmp_path: Path) -> None:
     assert faults_of(tmp_path / "none.toml") == {"file": "No such file or directory"}
-    assert (
-        "line 1" in faults_of(write("venue = ["))["file"]
-        or "is not TOML" in faults_of(write("venue = ["))["file"]
-    )
+    assert "line 1" in faults_of(write("venue = ["))["file"] or "is not TOML" in faults_of(write("venue = ["))["file"]
 
 
 def test_exact_entries_win_over_patterns_and_longer_patterns_over_shorter(write) -> None:
@@ -199,6 +194,13 @@ def test_a_pattern_makes_an_instrument_under_the_asked_symbol() -> None:
     assert config.instrument_for("OTHER") is None
 
 
+@pytest.mark.parametrize("name", ["", "*", "A*", "S\x1b[31m", "\u00c4", "A" * 65])
+def test_a_pattern_makes_only_names_a_configuration_could_have(name: str) -> None:
+    config = load(packaged("load.toml"))
+    assert config.counterparty_for(name) is None
+    assert config.instrument_for(f"SYM{name}") is None or not name
+
+
 def test_counterparties_take_heartbeat_limits_from_the_venue(write) -> None:
     text = "[venue]\nheartbeat_min_s = 5\nheartbeat_max_s = 60\n" + SMALLEST
     text += '[[counterparties]]\nsender_comp_id = "A"\nheartbeat_max_s = 30\n'
@@ -210,16 +212,12 @@ def test_counterparties_take_heartbeat_limits_from_the_venue(write) -> None:
 
 
 def test_normalised_text_gives_the_configuration_back(write) -> None:
-    config = load(
-        write(SMALLEST + f'password_hash = "{HASH}"\nallowed_addresses = ["127.0.0.0/8"]\n[house]\n')
-    )
+    config = load(write(SMALLEST + f'password_hash = "{HASH}"\nallowed_addresses = ["127.0.0.0/8"]\n[house]\n'))
     text = config.normalised()
     again = Config.from_normalised(text)
     assert again.normalised() == text
     (entry,) = config.counterparties
-    assert again == dataclasses.replace(
-        config, counterparties=(dataclasses.replace(entry, password_hash=SECRET),)
-    )
+    assert again == dataclasses.replace(config, counterparties=(dataclasses.replace(entry, password_hash=SECRET),))
 
 
 def test_normalised_text_holds_no_secret(write) -> None:

@@ -98,6 +98,11 @@ def test_the_book_is_shown(stage: Stage) -> None:
     [
         ("halt", {"symbol": "NONE"}, "NONE"),
         ("sessions.reset", {"session": "NOBODY"}, "NOBODY"),
+        ("book", {"symbol": "AAPL", "depth": "deep"}, "deep"),
+        ("book", {"symbol": "AAPL", "depth": 0}, "0"),
+        ("sessions.set-next", {"session": "NOBODY", "in": "x"}, "NOBODY"),
+        ("sessions.show", {"session": ["list"]}, "list"),
+        ("halt", {"symbol": None}, "None"),
         ("dance", {}, "dance"),
     ],
 )
