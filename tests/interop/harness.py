@@ -318,8 +318,10 @@ class QuickFixClient(quickfix.Application):  # type: ignore[misc]  # the package
 
     def wait(self, done: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
         """Wait until `done`; AssertionError with what came otherwise."""
+        deadline = time.monotonic() + timeout_s
         with self._changed:
-            good = self._changed.wait_for(done, timeout_s)
+            while not (good := done()) and time.monotonic() < deadline:
+                self._changed.wait(0.05)  # QuickFIX's own state changes without a word
         assert good, f"no {what} in {timeout_s} s; got {self.application[-5:]} {self.admin[-5:]}"
 
     def expect(self, count: int, msg_type: str = "8", after: int = 0, **named: str) -> list[Message]:

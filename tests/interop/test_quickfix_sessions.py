@@ -42,6 +42,7 @@ def test_a_client_that_lost_its_place_gets_the_same_reports_again(client: QuickF
     for number in range(3):
         client.send("D", order(f"A{number}", BUY, 1, "AAPL", "1.00"))
     first = client.expect(3, exec_type="0")
+    client.wait(lambda: client.session.getExpectedTargetNum() == 5, "the count of the third report")
     client.session.setNextTargetMsgSeqNum(2)
     client.send("D", order("LAST", BUY, 1, "AAPL", "1.00"))
     client.expect(1, cl_ord_id="LAST")
