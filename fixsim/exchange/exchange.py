@@ -159,6 +159,7 @@ class Exchange:
         assert counterparty is not None, "admits was asked"
         member = self.members.enter(name, counterparty)
         self.tape.begin(now_ns)
+        self.make_room()
         self.core["link"] += 1
         link = int(self.core["link"])
         payload = json.dumps({"event": "connected", **asdict(hello)}).encode()
@@ -176,6 +177,7 @@ class Exchange:
         if member is None:
             return
         self.tape.begin(now_ns)
+        self.make_room()
         payload = json.dumps({"event": "lost", "sender": member.name.decode("latin-1"), "reason": reason}).encode()
         self.tape.record(Kind.LINK, payload, member.id, member.run, link=link)
         self._unlink(link)
@@ -362,6 +364,7 @@ class Exchange:
     def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int) -> dict[str, Any]:
         """An operator's command: recorded, carried out, answered."""
         self.tape.begin(now_ns)
+        self.make_room()
         payload = json.dumps({"verb": verb, "arguments": arguments, "who": who}, sort_keys=True).encode()
         self.tape.record(Kind.OPERATOR, payload)
         return carry_out(self, verb, arguments)
@@ -434,6 +437,8 @@ def sizes(config: Config) -> Sizes:
         books=capacities.instruments,
         sessions=capacities.sessions,
         echoes=min(65_536, capacities.orders),
+        open_orders=capacities.orders,
+        memory=capacities.clordid_memory,
         # one session alone may not use up everybody's memory
         name_memory=max(1, capacities.clordid_memory // 8),
         avg_px_decimals=config.venue.avg_px_decimals,
