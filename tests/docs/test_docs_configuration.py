@@ -106,7 +106,8 @@ def test_a_range_ends_where_it_is_documented(item: Field[Any], span: str, defaul
 
 def test_what_defaults_in_words_is_so() -> None:
     instrument = '[[instruments]]\nsymbol = "X"\ntick_size = 0.01\nlot_size = 100\n'
-    config = from_toml(f'[venue]\nheartbeat_min_s = 7\nheartbeat_max_s = 70\n{instrument}[[counterparties]]\nsender_comp_id = "*"')
+    venue = "[venue]\nheartbeat_min_s = 7\nheartbeat_max_s = 70\n"
+    config = from_toml(f'{venue}{instrument}[[counterparties]]\nsender_comp_id = "*"')
     assert (config.instruments[0].min_qty_lots, config.instruments[0].max_qty_lots) == (1, 1_000_000)
     assert (config.counterparties[0].heartbeat_min_s, config.counterparties[0].heartbeat_max_s) == (7, 70)
     assert config.counterparties[0].permissions == Permissions()
