@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from peer import Answer, Peer, acknowledge, report
+from acceptor import Answer, Peer, acknowledge, report
 
 from fixsim.cli.main import main
 from fixsim.fix import tags

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from peer import ALICE, EXCHANGE, AcceptorCore
+from acceptor import ALICE, EXCHANGE, AcceptorCore
 
 from fixsim.client.core import Core, Echoed, Identity, Received
 from fixsim.client.store import FileStore, MemoryStore

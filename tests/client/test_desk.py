@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peer import Answer, Peer, acknowledge, report
+from acceptor import Answer, Peer, acknowledge, report
 
 from fixsim.client import Client
 from fixsim.client.faults import ConnectionLost, LogonRefused, NoAnswer, NobodyListens

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from peer import Answer, Peer, acknowledge
+from acceptor import Answer, Peer, acknowledge
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput

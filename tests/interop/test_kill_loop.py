@@ -218,7 +218,7 @@ def test_two_dozen_kills_lose_double_and_renumber_nothing(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(6 * 3600)
-@pytest.mark.parametrize("seed", range(20))
-def test_two_thousand_kills_lose_double_and_renumber_nothing(tmp_path: Path, seed: int) -> None:
-    run(tmp_path, kills=100, seed=seed)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_hundred_kills_lose_double_and_renumber_nothing(tmp_path: Path, seed: int) -> None:
+    run(tmp_path, kills=50, seed=seed)
