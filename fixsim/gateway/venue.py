@@ -25,8 +25,10 @@ from fixsim.gateway.transport import tls_context
 
 #: `--database-url` for no database at all.
 NONE: Final = "none"
-#: How long the shipper may take to finish when the venue stops; what it leaves, the journal keeps.
-FINISH_TIMEOUT_S: Final = 60.0
+#: How long the shipper may take to finish when the venue stops; it gives up by itself when the database is away.
+FINISH_TIMEOUT_S: Final = 1_800.0
+#: How often the wait for it is told.
+FINISH_TOLD_S: Final = 5.0
 
 #: How often a long recovery tells how far it is.
 PROGRESS_INTERVAL_S: Final = 2.0
@@ -131,9 +133,12 @@ def shown_database(url: str) -> str:
 def _finish(reader: Supervisor) -> None:
     """Let the reader take what is left of the journal."""
     reader.tell_to_finish()
-    deadline = time.monotonic() + FINISH_TIMEOUT_S
+    begun = told = time.monotonic()
     while not reader.finished():
-        if time.monotonic() > deadline:
+        if time.monotonic() - told > FINISH_TOLD_S:
+            told = time.monotonic()
+            LOGGER.info("waiting for the shipper to take the rest of the journal")
+        if time.monotonic() - begun > FINISH_TIMEOUT_S:
             LOGGER.warning("the shipper did not finish in %.0f s; the next start ships the rest", FINISH_TIMEOUT_S)
             reader.kill()
             return
