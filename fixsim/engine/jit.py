@@ -5,6 +5,7 @@ so the cache folder itself is keyed by a digest of every source a kernel can rea
 cannot be written is tolerated: compilation is then paid at every start.
 """
 
+import ast
 import hashlib
 import os
 import sys
@@ -20,14 +21,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
+def meaning(source: str) -> str:
+    """A source as the compiler sees it: without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
+
+
 def kernel_digest() -> str:
     """Digest of all sources that kernels are compiled from, and of the libraries that compile them."""
     digest = hashlib.sha256()
-    sources = [*sorted((PACKAGE / "engine").glob("*.py")), PACKAGE / "layout.py", PACKAGE / "limits.py",
-               PACKAGE / "fix" / "tags.py"]
-    for source in sources:
-        digest.update(source.name.encode())
-        digest.update(source.read_bytes() if source.exists() else b"")
+    for source in sorted((PACKAGE / "engine").glob("*.py")):
+        digest.update(source.read_bytes())
+    for source in (PACKAGE / "layout.py", PACKAGE / "limits.py"):
+        digest.update(meaning(source.read_text()).encode())
     digest.update(f"{numba.__version__} {np.__version__} {sys.version}".encode())
     return digest.hexdigest()[:16]
 
