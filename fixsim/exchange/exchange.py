@@ -6,6 +6,7 @@ it; only then does the outbox know of it.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -55,6 +56,10 @@ GARBLED_KEPT: Final = 256
 #: Values that are never kept in clear: Password, NewPassword, RawData.
 SECRET_TAGS: Final = (tags.PASSWORD, tags.NEW_PASSWORD, tags.RAW_DATA)
 SECRET_TYPES: Final = frozenset({MsgType.LOGON, MsgType.USER_REQUEST})
+#: The same where no message can be read: a damaged Logon must not give its password away.
+SECRET_TEXT: Final = re.compile(rb"((?:^|\x01)(?:%s)=)([^\x01]*)" % b"|".join(b"%d" % tag for tag in SECRET_TAGS))
+#: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
+REASON_CHARS_MAX: Final = 200
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,8 @@ class Exchange:
             return
         self.tape.begin(now_ns)
         self.make_room()
-        payload = json.dumps({"event": "lost", "sender": member.name.decode("latin-1"), "reason": reason}).encode()
+        told = {"event": "lost", "sender": member.name.decode("latin-1"), "reason": reason[:REASON_CHARS_MAX]}
+        payload = json.dumps(told).encode()
         self.tape.record(Kind.LINK, payload, member.id, member.run, link=link)
         self._unlink(link)
 
@@ -267,7 +273,8 @@ class Exchange:
 
     def take_garbled(self, link: int, stretch: bytes) -> None:
         """Bytes on a live session that are no message: kept in part, answered by nothing."""
-        self.repeat_garbled(link, len(stretch).to_bytes(8, "little") + stretch[:GARBLED_KEPT])
+        kept = SECRET_TEXT.sub(lambda found: found[1] + b"*" * len(found[2]), stretch[:GARBLED_KEPT])
+        self.repeat_garbled(link, len(stretch).to_bytes(8, "little") + kept)
 
     def repeat_garbled(self, link: int, payload: bytes) -> None:
         """The GARBLED record itself: a length and the first bytes."""
@@ -462,11 +469,10 @@ def start_payload(config: Config) -> bytes:
 
 def masked(frame: bytes, message: Message) -> bytes:
     """`frame` with the values of secret fields replaced by as many `*`."""
-    for tag in SECRET_TAGS:
-        for value in message.all(tag):
-            marker = b"\x01%d=" % tag
-            at = frame.find(marker + value + b"\x01")
-            if at >= 0:
-                begin = at + len(marker)
-                frame = frame[:begin] + b"*" * len(value) + frame[begin + len(value) :]
-    return frame
+    octets, at = bytearray(frame), 0
+    for place, (tag, value) in enumerate(message.fields):
+        at += len(message.raw_tags.get(place, b"%d" % tag)) + 1
+        if tag in SECRET_TAGS:
+            octets[at : at + len(value)] = b"*" * len(value)
+        at += len(value) + 1
+    return bytes(octets)

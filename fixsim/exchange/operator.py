@@ -20,10 +20,17 @@ def carry_out(exchange: "Exchange", verb: str, arguments: Arguments) -> dict[str
     action = VERBS.get(verb)
     if action is None:
         return {"ok": False, "error": f"unknown command {verb!r}"}
+    if any(map(_is_unsayable, arguments.values())):
+        return {"ok": False, "error": "an argument holds characters that cannot be said in FIX"}
     try:
         return {"ok": True, **action(exchange, arguments)}
     except UsageError as error:
         return {"ok": False, "error": str(error)}
+
+
+def _is_unsayable(value: Any) -> bool:
+    """Whether a text cannot travel in a FIX field: the delimiter, other control characters, half of a character."""
+    return isinstance(value, str) and any(ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in value)
 
 
 def _member(exchange: "Exchange", arguments: Arguments) -> Member:
@@ -66,8 +73,8 @@ def sessions_set_next(exchange: "Exchange", arguments: Arguments) -> dict[str, A
     member = _offline(exchange, arguments)
     chosen = {field: arguments.get(key) for field, key in (("next_in", "in"), ("next_out", "out"))}
     for value in chosen.values():
-        if value is not None and (not isinstance(value, int) or not 1 <= value < 1 << 31):
-            raise UsageError(f"{value} is no MsgSeqNum")
+        if value is not None and (type(value) is not int or not 1 <= value < 1 << 31):
+            raise UsageError(f"{value!r} is no MsgSeqNum")
     if chosen["next_out"] is not None and chosen["next_out"] < member.row["next_out"]:
         # what was said under those numbers stays in the run that ends here
         member.row["run"] += 1
