@@ -13,85 +13,99 @@ from fixsim.errors import UsageError
 
 if TYPE_CHECKING:
     from fixsim.client.desk import Client
+    from fixsim.client.grammar import Request
     from fixsim.client.teller import Teller
+    from fixsim.client.wire import WireOptions
 
 #: Where a password is looked for when none is asked for: the environment, or the file given with --env-file.
 PASSWORD_VARIABLE: Final = "FIXSIM_PASSWORD"
 
+REQUEST_HELP: Final = (
+    "buy 100 AAPL @ 187.25, sell 5 AAPL market, cancel ID, replace ID 200 @ 187.30, status ID, symbols, book AAPL. "
+    "Without a request: a prompt, or the lines of standard input."
+)
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+Words = Annotated[list[str] | None, typer.Argument(metavar="[REQUEST]...", help=REQUEST_HELP)]
+Host = Annotated[str, typer.Option(help="Where the exchange listens.")]
+Port = Annotated[int, typer.Option(help="Its FIX port.")]
+Sender = Annotated[str, typer.Option(help="SenderCompID(49): who we are.")]
+Target = Annotated[str, typer.Option(help="TargetCompID(56): who the exchange is.")]
+Username = Annotated[str | None, typer.Option(help="Username(553) of the Logon.")]
+Password = Annotated[bool, typer.Option("--password", help="Ask for the Password(554).")]
+EnvFile = Annotated[Path | None, typer.Option(help=f"File with a line {PASSWORD_VARIABLE}=... instead.")]
+Tif = Annotated[str | None, typer.Option(help="day, gtc, ioc or fok; day when not given.")]
+ClOrdId = Annotated[str | None, typer.Option("--id", help="ClOrdID(11) of the order or request.")]
+Account = Annotated[str | None, typer.Option(help="Account(1) of the order.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds an answer is waited for.")]
+StorePath = Annotated[Path | None, typer.Option(help="Continue the session kept in this directory, not a new run.")]
+Resume = Annotated[bool, typer.Option("--continue", help="Continue the session kept in the user's state directory.")]
+Tls = Annotated[bool, typer.Option("--tls", help="Connect with TLS.")]
+Authority = Annotated[Path | None, typer.Option(help="PEM file of the authority to trust; implies --tls.")]
+Certificate = Annotated[Path | None, typer.Option(help="PEM file with our certificate and key; implies --tls.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per message.")]
 
 
 @app.command()
 def client(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[REQUEST]...",
-            help="buy 100 AAPL @ 187.25, sell 5 AAPL market, cancel ID, replace ID 200 @ 187.30, status ID, "
-            "symbols, book AAPL. Without a request: a prompt, or the lines of standard input.",
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Where the exchange listens.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Its FIX port.")] = 9878,
-    sender: Annotated[str, typer.Option(help="SenderCompID(49): who we are.")] = "CLIENT",
-    target: Annotated[str, typer.Option(help="TargetCompID(56): who the exchange is.")] = "FIXSIM",
-    username: Annotated[str | None, typer.Option(help="Username(553) of the Logon.")] = None,
-    password: Annotated[bool, typer.Option("--password", help="Ask for the Password(554).")] = False,
-    env_file: Annotated[
-        Path | None, typer.Option(help=f"File with a line {PASSWORD_VARIABLE}=... instead.")
-    ] = None,
-    tif: Annotated[str | None, typer.Option(help="day, gtc, ioc or fok; day when not given.")] = None,
-    cl_ord_id: Annotated[str | None, typer.Option("--id", help="ClOrdID(11) of the order or request.")] =
-    None, account: Annotated[str | None, typer.Option(help="Account(1) of the order.")] = None, timeout:
-    Annotated[float, typer.Option(min=0.1, help="Seconds an answer is waited for.")] = 5.0, store: Annotated[
-        Path | None, typer.Option(help="Continue the session kept in this directory, not a new run.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--continue", help="Continue the session kept in the user's state directory.")
-    ] = False,
-    tls: Annotated[bool, typer.Option("--tls", help="Connect with TLS.")] = False,
-    ca: Annotated[
-        Path | None, typer.Option(help="PEM file of the authority to trust; implies --tls.")
-    ] = None,
-    certificate: Annotated[
-        Path | None, typer.Option(help="PEM file with our certificate and key; implies --tls.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object per message.")] = False,
+    words: Words = None,
+    host: Host = "127.0.0.1",
+    port: Port = 9878,
+    sender: Sender = "CLIENT",
+    target: Target = "FIXSIM",
+    username: Username = None,
+    password: Password = False,
+    env_file: EnvFile = None,
+    tif: Tif = None,
+    cl_ord_id: ClOrdId = None,
+    account: Account = None,
+    timeout: Timeout = 5.0,
+    store: StorePath = None,
+    resume: Resume = False,
+    tls: Tls = False,
+    ca: Authority = None,
+    certificate: Certificate = None,
+    json: Json = False,
 ) -> None:
     """Trade: a FIX initiator at a prompt, or one request from a script.
 
     Exit codes: 0 accepted, 1 refused or no answer, 2 a mistake on the command line.
     """
     from fixsim.client.desk import Client
-    from fixsim.client.grammar import PROMPT_VERBS, parse
     from fixsim.client.store import FileStore
     from fixsim.client.teller import Teller
 
-    given = {"tif": tif, "id": cl_ord_id, "account": account}
-    options = {name: value for name, value in given.items() if value is not None}
-    request = parse(list(words), options) if words else None
-    if request is not None:
-        if request.verb in PROMPT_VERBS:
-            raise UsageError(f"{request.verb} belongs to the prompt")
-    elif options:
-        raise UsageError(f"--{next(iter(options))} belongs to a request")
+    request = _request(words, {"tif": tif, "id": cl_ord_id, "account": account})
     if resume and store is None:
         store = _state_directory(f"{host}-{port}-{sender}-{target}")
     teller = Teller(json)
-    with Client(
-        host,
-        port,
-        sender,
-        target,
-        username=username,
-        password=_password(password, env_file),
-        tls=_tls(tls, ca, certificate),
-        store=None if store is None else FileStore(store),
-        timeout_s=timeout,
-        on_message=teller.show,
-    ) as desk:
+    options: WireOptions = {
+        "username": username,
+        "password": _password(password, env_file),
+        "tls": _tls(tls, ca, certificate),
+        "store": None if store is None else FileStore(store),
+        "timeout_s": timeout,
+        "on_message": teller.show,
+    }
+    with Client(host, port, sender, target, **options) as desk:
         good = teller.perform(desk, request) if request is not None else _converse(desk, teller)
     raise typer.Exit(GOOD if good else FINDING)
+
+
+def _request(words: list[str] | None, given: dict[str, str | None]) -> "Request | None":
+    """The request of the command line, None for a conversation. Raises UsageError."""
+    from fixsim.client.grammar import PROMPT_VERBS, parse
+
+    options = {name: value for name, value in given.items() if value is not None}
+    if not words:
+        if options:
+            raise UsageError(f"--{next(iter(options))} belongs to a request")
+        return None
+    request = parse(words, options)
+    if request.verb in PROMPT_VERBS:
+        raise UsageError(f"{request.verb} belongs to the prompt")
+    return request
 
 
 def _converse(desk: "Client", teller: "Teller") -> bool:

@@ -24,6 +24,7 @@ from fixsim.units import NS_PER_S
 
 #: Bytes asked of the transport at once.
 CHUNK_BYTES: Final = 1 << 16
+HUNG_UP: Final = "the exchange hung up"
 
 
 class WireOptions(TypedDict, total=False):
@@ -229,7 +230,7 @@ class Wire:
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             except OSError as error:
-                self._lost(str(error))
+                self._lost(HUNG_UP if isinstance(error, ConnectionError) else str(error))
                 return
             del self._outgoing[:sent]
 
@@ -241,10 +242,10 @@ class Wire:
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             except OSError as error:
-                self._lost(str(error))
+                self._lost(HUNG_UP if isinstance(error, ConnectionError) else str(error))
                 return
             if not chunk:
-                self._lost("the exchange hung up")
+                self._lost(HUNG_UP)
                 return
             self.core.receive(chunk, time.time_ns())
             self._handle(self.core.take_news())
