@@ -240,7 +240,13 @@ CORE: Final = np.dtype(
         ("orders_used", "<i4"),
         ("levels_used", "<i4"),
         ("nodes_used", "<i4"),
-        ("name_memory", "<i4"),  # retired ids kept per session
+        ("name_memory", "<i4"),  # most retired ids kept of one session
+        ("memory", "<i4"),  # most NAME rows kept of retired ids, over all sessions
+        ("retired_rows", "<i4"),  # NAME rows of retired ids
+        ("longest", "<i4"),  # SESSION row whose queue of retired ids was found the longest
+        ("probe", "<i4"),  # SESSION row last compared with it
+        ("open_orders", "<i4"),
+        ("open_orders_max", "<i4"),
         ("avg_px_decimals", "<i4"),
     ]
 )

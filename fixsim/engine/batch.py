@@ -9,7 +9,7 @@ import numpy as np
 
 from fixsim.engine import scan
 from fixsim.engine.ascii import put_bytes
-from fixsim.engine.book import MARKET, MORE, cancel, enter, has_order_room, replace
+from fixsim.engine.book import MARKET, MORE, cancel, enter, has_level_room, has_order_room, replace
 from fixsim.engine.index import find_name, has_name_room
 from fixsim.engine.jit import kernel
 from fixsim.engine.symbols import find_book
@@ -221,12 +221,12 @@ def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
     lots, price, tif = read_lots(m, buffer, row), read_price(m, buffer, seen, row), read_tif(m, buffer, seen)
     if lots < 0 or price < 0 or tif == 0 or row["halted"] != 0:
         return SLOW
-    if not plain_handling(m, buffer, seen) or not has_order_room(m):
+    if not plain_handling(m, buffer, seen) or not has_level_room(m):
         return SLOW
     kind = char_of(m, buffer, scan.ORD_TYPE)
     if msg_type == D:
         echo = echo_of(m, session, buffer, seen)
-        if echo == -2:
+        if echo == -2 or not has_order_room(m):
             return SLOW
         record_frame(m, session, buffer, begin, end, msg_type)
         return 10 + enter(m, session, book, side, kind, tif, price, lots, echo, buffer, begin_id, length)

@@ -6,9 +6,9 @@ An order that fills more makers than one batch has room for stops in front of a 
 
 import numpy as np
 
-from fixsim.engine.index import add_name, drop_name
+from fixsim.engine.index import add_name, drop_name, name_rows
 from fixsim.engine.jit import kernel
-from fixsim.engine.ladder import ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
+from fixsim.engine.ladder import HEIGHT_MAX, ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
 from fixsim.engine.report import report
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL
@@ -154,15 +154,34 @@ def forget_oldest(m, session):
     if row["oldest"] == NIL:
         row["newest"] = NIL
     row["retired"] -= 1
+    m.core[0]["retired_rows"] -= name_rows(np.int64(m.names[name]["length"]))
     order = drop_name(m, name)
     if m.orders[order]["names"] == 0:
         give_order(m, order)
 
 
 @kernel
+def longest_memory(m, session):
+    """SESSION row that remembers most ids, as far as is known; `session`, which remembers one, and another are looked at."""
+    core = m.core[0]
+    probe = np.int64(core["probe"]) + 1
+    if probe >= m.sessions.size or m.sessions[probe]["id"] == 0:
+        probe = np.int64(0)
+    longest = np.int64(core["longest"])
+    for candidate in (probe, np.int64(session)):
+        if m.sessions[candidate]["retired"] > m.sessions[longest]["retired"]:
+            longest = candidate
+    core["probe"], core["longest"] = probe, longest
+    return longest
+
+
+@kernel
 def retire(m, session, name):
-    """An id no longer names an open order: queue it, and forget the oldest beyond the memory."""
-    row = m.sessions[session]
+    """An id no longer names an open order: queue it, and forget the oldest beyond the memory.
+
+    Where the memory of all sessions is full, the session that remembers most gives way.
+    """
+    row, core = m.sessions[session], m.core[0]
     m.names[name]["newer"] = NIL
     if row["newest"] == NIL:
         row["oldest"] = name
@@ -170,8 +189,11 @@ def retire(m, session, name):
         m.names[row["newest"]]["newer"] = name
     row["newest"] = name
     row["retired"] += 1
-    if row["retired"] > m.core[0]["name_memory"]:
+    core["retired_rows"] += name_rows(np.int64(m.names[name]["length"]))
+    if row["retired"] > core["name_memory"]:
         forget_oldest(m, session)
+    while core["retired_rows"] > core["memory"]:
+        forget_oldest(m, longest_memory(m, session))
 
 
 @kernel
@@ -193,6 +215,7 @@ def close(m, slot):
     """An order is filled, cancelled or expired, and its last report is said."""
     session = np.int64(m.orders[slot]["session"])
     m.sessions[session]["open_orders"] -= 1
+    m.core[0]["open_orders"] -= 1
     retire(m, session, np.int64(m.orders[slot]["name"]))
 
 
@@ -318,6 +341,7 @@ def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin,
     name = add_name(m, session, slot, text, begin, length, 0)
     order["name"] = name
     m.sessions[session]["open_orders"] += 1
+    core["open_orders"] += 1
     report(m, slot, NEW, name, NIL, echo, 0, 0, 0)
     return work(m, slot)
 
@@ -381,11 +405,13 @@ def resume(m):
 
 
 @kernel
-def has_order_room(m):
-    """Is there room for another open order at a new price, whatever that price is?"""
+def has_level_room(m):
+    """Is there room for another price, whatever it is?"""
     core = m.core[0]
-    return (
-        core["orders_used"] < m.orders.size
-        and core["levels_used"] < m.levels.size
-        and core["nodes_used"] + 16 <= m.node_bits.size
-    )
+    return core["levels_used"] < m.levels.size and core["nodes_used"] + 2 * HEIGHT_MAX <= m.node_bits.size
+
+
+@kernel
+def has_order_room(m):
+    """Is there room for another open order at a new price?"""
+    return m.core[0]["open_orders"] < m.core[0]["open_orders_max"] and has_level_room(m)

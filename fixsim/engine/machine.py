@@ -55,6 +55,8 @@ class Sizes(NamedTuple):
     books: int
     sessions: int
     echoes: int
+    open_orders: int
+    memory: int
     name_memory: int
     avg_px_decimals: int
 
@@ -87,7 +89,8 @@ def new_machine(sizes: Sizes) -> Machine:
     core = machine.core[0]
     for field in ("orders_free", "names_free", "levels_free", "nodes_free", "taker"):
         core[field] = NIL
-    core["name_memory"], core["avg_px_decimals"] = sizes.name_memory, sizes.avg_px_decimals
+    core["name_memory"], core["memory"], core["open_orders_max"] = sizes.name_memory, sizes.memory, sizes.open_orders
+    core["avg_px_decimals"] = sizes.avg_px_decimals
     machine.sides["root"], machine.sides["best"] = NIL, NIL
     machine.sessions["last_out"], machine.sessions["oldest"], machine.sessions["newest"] = NIL, NIL, NIL
     machine.sessions["echo"] = NIL

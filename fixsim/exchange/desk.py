@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from fixsim.engine import book as engine_book
-from fixsim.engine.index import find_name, has_name_room
+from fixsim.engine.index import find_name, name_rows
 from fixsim.engine.machine import Machine
 from fixsim.errors import BusinessRejection
 from fixsim.exchange import orders
@@ -64,10 +64,16 @@ class Desk:
         return True
 
     def _has_room(self, member: Member, length: int) -> bool:
-        """Is there a row for one more id? Own ids that wait to be forgotten make way."""
-        while not has_name_room(self.machine, length):
-            if member.row["retired"] == 0:
-                return False
+        """Are there rows for one more id? As many own ids that wait to be forgotten make way as it takes, if that is enough."""
+        names, core = self.machine.names, self.core
+        missing = int(core["names_used"]) + int(name_rows(length)) - len(names)
+        name, ids = int(member.row["oldest"]), 0
+        while missing > 0 and name != NIL:
+            missing -= int(name_rows(int(names[name]["length"])))
+            name, ids = int(names[name]["newer"]), ids + 1
+        if missing > 0:
+            return False
+        for _ in range(ids):
             engine_book.forget_oldest(self.machine, member.slot)
         return True
 
@@ -171,7 +177,7 @@ class Desk:
                 rejection = terms
             else:
                 lots, price = terms
-                room = engine_book.has_order_room(self.machine)
+                room = engine_book.has_level_room(self.machine)
                 if not room or not self._room_for_request(member, cl_ord_id, route):
                     rejection = CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, CAPACITY)
         if rejection is not None:

@@ -167,7 +167,7 @@ def test_a_book_is_the_oracle_s_book(steps: list[Step]) -> None:
 
 @given(st.lists(STEPS, max_size=80))
 def test_ids_are_forgotten_in_order_and_their_rows_used_again(steps: list[Step]) -> None:
-    twin = Twin(name_memory=3)
+    twin = Twin(name_memory=5, memory=8)
     for step in steps:
         twin.happen(step)
         twin.check()
@@ -196,7 +196,7 @@ def test_fill_or_kill_adds_up_levels_and_stops_at_its_price() -> None:
 def test_an_order_replaced_more_often_than_can_be_counted_is_not_lost() -> None:
     """An order counts its ids in 16 bits; a session may remember many more."""
     count = ORDER_NAMES_MAX + 10_000
-    twin = Twin(names=200_000, name_memory=150_000)
+    twin = Twin(names=200_000, name_memory=150_000, memory=150_000)
     order(twin, True, 100, 10)
     machine = twin.machine
     for number in range(count):

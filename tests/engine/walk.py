@@ -13,7 +13,10 @@ from fixsim.layout import LADDER_BITS, LADDER_FAN, NIL
 from fixsim.limits import PRICE_TICKS_MAX
 
 OPEN = (ord("0"), ord("1"))
-SIZES = Sizes(orders=256, names=512, levels=128, nodes=1_024, books=2, sessions=3, echoes=8, name_memory=20, avg_px_decimals=6)
+SIZES = Sizes(
+    orders=256, names=512, levels=128, nodes=1_024, books=2, sessions=3, echoes=8, open_orders=128, memory=50,
+    name_memory=20, avg_px_decimals=6,
+)  # fmt: skip
 
 
 def text(value: bytes) -> Any:
@@ -188,6 +191,7 @@ def _check_names(machine: Machine) -> tuple[list[int], list[int]]:
 def _check_sessions(machine: Machine, orders: list[int]) -> None:
     """The queues of retired ids hold just the ids that name no open order, and open orders are counted."""
     names = [int(entry) - 1 for entry in machine.name_index if entry]
+    retired: list[int] = []
     for slot, session in enumerate(machine.sessions):
         queue: list[int] = []
         name = int(session["oldest"])
@@ -202,3 +206,8 @@ def _check_sessions(machine: Machine, orders: list[int]) -> None:
         mine = {name for name in names if int(machine.orders[int(machine.names[name]["order"])]["session"]) == slot}
         assert set(queue) == mine - current
         assert int(session["open_orders"]) == len(current)
+        retired += queue
+    core = machine.core[0]
+    assert sum(int(session["open_orders"]) for session in machine.sessions) == int(core["open_orders"])
+    rows = sum(len(list(rows_of(machine, name))) for name in retired)
+    assert rows == int(core["retired_rows"]) <= int(core["memory"])
