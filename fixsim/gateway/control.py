@@ -23,6 +23,8 @@ from fixsim.gateway.poller import READ, WRITE, Poller
 #: Longest request, and how many operators may be connected at once.
 REQUEST_BYTES_MAX: Final = 65_536
 OPERATORS_MAX: Final = 32
+#: Bytes an operator may be owed until nothing more of it is looked at: answers are longer than commands.
+OWED_BYTES_MAX: Final = 1 << 20
 #: How long `ask` waits for an answer.
 ANSWER_TIMEOUT_S: Final = 10.0
 
@@ -80,6 +82,8 @@ class Operator:
     def ready(self, mask: int, now_ns: int) -> None:
         if mask & WRITE:
             self._control.send(self)
+            if not self.closing:
+                self._control.carry_out(self, now_ns)
         if mask & ~WRITE and not self.closing:
             self._control.read(self, now_ns)
 
@@ -121,7 +125,7 @@ class Control:
         self._poller.add(line.fileno(), operator)
 
     def read(self, operator: Operator, now_ns: int) -> None:
-        """Carry out every whole line that came."""
+        """Take what came, and carry out the whole lines of it."""
         try:
             came = operator.line.recv(REQUEST_BYTES_MAX)
         except BlockingIOError:
@@ -132,9 +136,13 @@ class Control:
         if not came or len(operator.asked) > REQUEST_BYTES_MAX:
             self._end(operator)
             return
-        *lines, rest = bytes(operator.asked).split(b"\n")
-        operator.asked = bytearray(rest)
-        for request in lines:
+        self.carry_out(operator, now_ns)
+
+    def carry_out(self, operator: Operator, now_ns: int) -> None:
+        """Carry out what an operator asked, line by line, as long as it takes its answers."""
+        while len(operator.owed) < OWED_BYTES_MAX and (end := operator.asked.find(b"\n")) >= 0:
+            request = bytes(operator.asked[:end])
+            del operator.asked[: end + 1]
             answer = self._answer(request, operator.who, now_ns)
             operator.owed += json.dumps(answer).encode() + b"\n"
             self._answered.append(operator)
@@ -156,7 +164,8 @@ class Control:
             self._end(operator)
             return
         del operator.owed[:sent]
-        self._poller.change(operator.line.fileno(), READ | (WRITE if operator.owed else 0))
+        wants_more = len(operator.owed) < OWED_BYTES_MAX
+        self._poller.change(operator.line.fileno(), (READ if wants_more else 0) | (WRITE if operator.owed else 0))
 
     def _answer(self, request: bytes, who: str, now_ns: int) -> dict[str, Any]:
         try:
@@ -164,7 +173,10 @@ class Control:
             verb, arguments = asked["verb"], asked.get("arguments", {})
             if not isinstance(verb, str) or not isinstance(arguments, dict):
                 raise ValueError("verb is a text, arguments is an object")
-        except (ValueError, KeyError, TypeError) as error:
+            nested = [type(value).__name__ for value in arguments.values() if isinstance(value, dict | list)]
+            if nested:
+                raise ValueError(f"an argument is one value, not a {nested[0]}")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"not a command: {error}"}
         LOGGER.info("%s asks for %s %s", who, verb, arguments)
         return self._exchange.command(verb, arguments, who, now_ns)

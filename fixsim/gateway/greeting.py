@@ -148,8 +148,8 @@ class Lobby:
         elif framing.kind == FRAME:
             try:
                 logon = decode(bytes(buffer[: framing.end]), check=False)
-            except GarbledMessage as error:
-                self._drop(greeting, f"first message is garbled: {error}", now_ns)
+            except GarbledMessage:  # the error would quote it, and it may hold a password
+                self._drop(greeting, "first message is garbled", now_ns)
                 return
             self._judge_logon(greeting, logon, now_ns)
 
@@ -202,7 +202,7 @@ class Lobby:
         sender = hello.sender.encode("latin-1")
         if not right:
             self._attempts.note_failure(greeting.address, sender, now_ns)
-            self._log.note(greeting.address, f"wrong credentials for {hello.sender!r}", now_ns)
+            self._log.note(greeting.address, "wrong credentials", now_ns, f"for {hello.sender!r}")
             hello = replace(hello, verdict=REFUSAL)
         admission: Admission = self._exchange.admits(sender, hello.target.encode("latin-1"), greeting.address)
         if admission.counterparty is None:  # somebody else came first while the password was checked

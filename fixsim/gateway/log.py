@@ -44,8 +44,10 @@ class OncePerMinute:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def note(self, address: str, reason: str, now_ns: int) -> None:
-        """A connection from `address` was dropped for `reason`."""
+    def note(self, address: str, reason: str, now_ns: int, detail: str = "") -> None:
+        """A connection from `address` was dropped for `reason`. What a stranger chose itself belongs into `detail`: no
+        variety of it makes more lines.
+        """
         key = (address, reason)
         minute = now_ns // MINUTE_NS
         noted_minute, suppressed = self._seen.get(key, (-1, 0))
@@ -56,4 +58,4 @@ class OncePerMinute:
             self._seen.pop(next(iter(self._seen)))
         self._seen[key] = (minute, 0)
         more = f" ({suppressed} more like it before)" if suppressed else ""
-        LOGGER.warning("dropped connection from %s: %s%s", address, reason, more)
+        LOGGER.warning("dropped connection from %s: %s%s%s", address, reason, detail and f": {detail}", more)
