@@ -47,7 +47,11 @@ class ServerProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "ServerProcess":
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.log.close()
+            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
