@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hi
 
 from fixsim.config.model import Capacities, Config, Counterparty, Instrument, Tls, Venue
 from fixsim.errors import ConfigError, Fault
-from fixsim.limits import QTY_LOTS_MAX
+from fixsim.limits import NOTIONAL_MAX, QTY_LOTS_MAX
 
 T = TypeVar("T")
 #: A value that could not be read; its fault is noted already.
@@ -231,7 +231,17 @@ def _check_whole(config: Config, faults: Faults) -> None:
         faults.note("counterparties", "is empty: nobody may log on")
     if config.house is not None and config.house.comp_id in senders:
         faults.note("house.comp_id", f"is {config.house.comp_id!r}, which a counterparty has too")
+    for index, entry in enumerate(config.instruments):
+        _check_products(entry, config.venue.avg_px_decimals, f"instruments[{index}].", faults)
     _check_capacities(config, config.capacities, faults)
+
+
+def _check_products(entry: Instrument, avg_px_decimals: int, where: str, faults: Faults) -> None:
+    """Numbers that are multiplied while a report is written must stay exact in 64 bits."""
+    averaged = entry.tick_mantissa * 10 ** max(0, avg_px_decimals - entry.price_decimals)
+    for what, factor in (("lot_size", entry.lot_mantissa), ("tick_size at avg_px_decimals", averaged)):
+        if entry.max_qty_lots * factor >= NOTIONAL_MAX:
+            faults.note(f"{where}max_qty", f"is {entry.max_qty_lots} lots: times the digits of {what} that is beyond 2^62")
 
 
 def _check_unique(table: str, key: str, names: list[str], faults: Faults) -> None:

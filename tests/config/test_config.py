@@ -150,6 +150,11 @@ def test_all_faults_come_at_once(write) -> None:
         ),
         ("[[instruments]]\nsymbol='B'\ntick_size=0.05\nlot_size=1\nmax_qty=1e10", "instruments[1].max_qty"),
         ("[[instruments]]\nsymbol='B'\ntick_size=1e-10\nlot_size=1", "instruments[1].tick_size"),
+        ("[[instruments]]\nsymbol='B'\ntick_size=1\nlot_size=1234567.891\nmax_qty=4938271564000000", "instruments[1].max_qty"),
+        (
+            "[venue]\navg_px_decimals=9\n[[instruments]]\nsymbol='B'\ntick_size=5\nlot_size=1\nmax_qty=4e9",
+            "instruments[1].max_qty",
+        ),
         ("[[instruments]]\nsymbol='Ä'\ntick_size=1\nlot_size=1", "instruments[1].symbol"),
         ("[market]\nopen = true", "market"),
         ("house = 5", "house"),
