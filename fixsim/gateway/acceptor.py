@@ -15,7 +15,7 @@ from fixsim.gateway.transport import Plain, Secure
 from fixsim.layout import NEVER
 
 #: Connections accepted in one turn: a storm of them waits in the kernel, the sessions do not.
-ACCEPTED_PER_TURN_MAX: Final = 16
+ACCEPTED_PER_TURN_MAX: Final = 4
 BACKLOG: Final = 1_024
 #: No descriptors or no memory: nothing is accepted for this long.
 PAUSE_NS: Final = 100_000_000

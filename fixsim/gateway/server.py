@@ -29,6 +29,8 @@ from fixsim.limits import TURN_BYTES_MAX
 
 #: Longest wait of one turn: a clock that jumps, or a lost wake-up, costs no more than this.
 WAIT_NS_MAX: Final = 500_000_000
+#: Strangers looked at in one turn; the others wait for theirs.
+STRANGERS_PER_TURN_MAX: Final = 8
 #: How long, beyond the logout timeout, the last bytes of a stopping venue may take.
 LAST_BYTES_NS: Final = 2_000_000_000
 
@@ -91,6 +93,7 @@ class Server:
         self._control = Control(data_dir, exchange, self._poller)
         self._house = House(config.house, exchange, data_dir) if config.house is not None else None
         self._due_ns = 0
+        self._seen = 0
         self._stop_reason = ""
 
     def open(self) -> None:
@@ -139,14 +142,22 @@ class Server:
             elif owner is not None:
                 others.append((fd, mask))
         self._street.catch_up(now_ns)
-        for fd, mask in others:
-            owner = owner_of(fd)
-            if owner is not None:
-                owner.ready(mask, now_ns)
+        if others:
+            self._see_others(others, now_ns)
         self._lobby.decide(now_ns)
         if now_ns >= self._due_ns:
             self._look_at_the_time(now_ns)
         self._commit(now_ns)
+
+    def _see_others(self, others: list[tuple[int, int]], now_ns: int) -> None:
+        """Strangers, operators and the listening socket: a few of many, others in the next turn."""
+        if len(others) > STRANGERS_PER_TURN_MAX:
+            self._seen = (self._seen + STRANGERS_PER_TURN_MAX) % len(others)
+            others = (others[self._seen :] + others[: self._seen])[:STRANGERS_PER_TURN_MAX]
+        for fd, mask in others:
+            owner = self._poller.owner(fd)
+            if owner is not None:
+                owner.ready(mask, now_ns)
 
     def _look_at_the_time(self, now_ns: int) -> None:
         """Do what is due. What became due in this very turn is seen in the next one, which then does not wait."""

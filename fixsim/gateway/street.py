@@ -12,7 +12,10 @@ from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import READ, WRITE, Poller
 from fixsim.gateway.transport import GONE, NOTHING, Plain
 from fixsim.layout import NEVER
+from fixsim.limits import TURN_BYTES_MAX
 
+#: Bytes taken from one connection in one turn while there are others: a hundred orders.
+HELPING_BYTES: Final = TURN_BYTES_MAX // 4
 #: Bytes one connection may be sent in one turn, so that a long resend starves nobody.
 SENT_PER_TURN_MAX: Final = 1 << 20
 #: How long a connection we ended may take to end its side, so that our last bytes are not torn by a reset.
@@ -24,7 +27,7 @@ STALL_CHECK_NS: Final = 100_000_000
 class Connection:
     """One link of the exchange and its transport."""
 
-    __slots__ = ("_street", "allowance", "buffer", "ending", "link", "mask", "progress_ns", "transport")
+    __slots__ = ("_street", "allowance", "buffer", "ending", "is_open", "link", "mask", "progress_ns", "transport")
 
     def __init__(self, street: "Street", transport: Plain, link: int, buffer: bytearray) -> None:
         self._street = street
@@ -32,6 +35,7 @@ class Connection:
         self.link = link
         self.buffer = buffer
         self.mask = READ
+        self.is_open = True
         #: When the transport last took something while bytes were owed; 0 while nothing is owed.
         self.progress_ns = 0
         #: Bytes that may still be sent in this turn.
@@ -42,7 +46,7 @@ class Connection:
     def ready(self, mask: int, now_ns: int) -> None:
         if mask & WRITE:
             self._street.send(self, now_ns)
-        if mask & ~WRITE:
+        if mask & ~WRITE and self.is_open:
             self._street.read(self, now_ns)
 
     def take(self, views: list[memoryview]) -> int:
@@ -73,6 +77,7 @@ class Street:
 
     def __init__(self, exchange: Exchange, poller: Poller, stalled_reader_timeout_s: float, scratch: memoryview) -> None:
         self._exchange, self._poller, self._scratch = exchange, poller, scratch
+        self._helping = scratch[:HELPING_BYTES]
         self._outbox = exchange.outbox
         self._stall_ns = int(stalled_reader_timeout_s * 1_000_000_000)
         self._stall_check_ns = 0
@@ -109,7 +114,7 @@ class Street:
         if connection.ending:
             return
         try:
-            count = connection.transport.read(self._scratch)
+            count = connection.transport.read(self._scratch if len(self._connections) == 1 else self._helping)
         except GONE as error:
             self._lose(connection, f"connection failed: {type(error).__name__}", now_ns)
             return
@@ -127,7 +132,7 @@ class Street:
             return
         waiting, self._again = self._again, {}
         for connection in waiting.values():
-            if connection.link in self._connections and not connection.ending:
+            if connection.is_open and not connection.ending:
                 if connection.transport.holds_more:
                     self.read(connection, now_ns)
                 else:
@@ -237,6 +242,7 @@ class Street:
         self._poller.add(connection.transport.fd, leaving)
 
     def _forget(self, connection: Connection) -> None:
+        connection.is_open = False
         del self._connections[connection.link]
         self._blocked.pop(connection.link, None)
         self._ending.pop(connection.link, None)

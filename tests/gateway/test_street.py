@@ -122,6 +122,21 @@ def test_a_reset_in_the_middle_of_a_message_frees_the_session(stage: Stage) -> N
         time.sleep(0.05)
 
 
+def test_a_slow_reader_that_resets_the_connection_frees_the_session(stage: Stage) -> None:
+    for attempt in range(3):
+        with stage.client("SLOW") as slow:
+            slow.log_on()
+            slow.socket.settimeout(0.5)
+            with contextlib.suppress(OSError):
+                while True:
+                    slow.say("1", "112=" + "x" * 60_000)
+            slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(0.05)
+        with stage.client("OTHER") as other:
+            other.log_on()
+            assert round_trip_s(other, attempt) < 5
+
+
 def test_logout_ends_with_the_last_byte_and_no_reset(stage: Stage) -> None:
     with stage.client() as client:
         client.log_on()
