@@ -121,11 +121,11 @@ def test_a_fill_while_the_client_was_away_comes_at_its_return(
 ) -> None:
     away = QuickFixClient(server.port, tmp_path / "away", sender=name)
     away.start()
-    away.send("D", order("REST", SELL, 5, "SAP", "178.42"))
+    away.send("D", order("REST", SELL, 5, "SAP", "178.34"))
     away.expect(1, cl_ord_id="REST", exec_type="0")
     away.drop()
     with QuickFixClient(server.port, tmp_path / "other", sender=name[:50] + "-OTHER") as other:
-        other.send("D", order("TAKE", BUY, 5, "SAP", "178.42", time_in_force=3))
+        other.send("D", order("TAKE", BUY, 5, "SAP", "178.34", time_in_force=3))
         taken = other.expect(1, cl_ord_id="TAKE", exec_type="F")[0]
     away.application.clear()
     with away:
