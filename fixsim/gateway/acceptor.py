@@ -64,9 +64,10 @@ class Acceptor:
         self._poller.add(self._listener.fileno(), self)
 
     def close(self) -> None:
-        """No more connections."""
-        self._poller.remove(self._listener.fileno())
-        self._listener.close()
+        """No more connections; once is enough."""
+        if self._listener.fileno() != -1:
+            self._poller.remove(self._listener.fileno())
+            self._listener.close()
 
     def next_deadline_ns(self) -> int:
         """When a pause is over."""

@@ -13,6 +13,7 @@ import types
 from pathlib import Path
 from typing import Final
 
+from fixsim.errors import JournalFull
 from fixsim.exchange.opening import Opened
 from fixsim.gateway.acceptor import Acceptor
 from fixsim.gateway.clock import Clock
@@ -24,6 +25,7 @@ from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import Poller
 from fixsim.gateway.street import Connection, Street
 from fixsim.gateway.supervisor import Supervisor
+from fixsim.journal.writer import Writer
 from fixsim.layout import NEVER, NIL
 from fixsim.limits import TURN_BYTES_MAX
 
@@ -31,6 +33,8 @@ from fixsim.limits import TURN_BYTES_MAX
 WAIT_NS_MAX: Final = 500_000_000
 #: Strangers looked at in one turn; the others wait for theirs.
 STRANGERS_PER_TURN_MAX: Final = 8
+#: Most a Logout takes in the journal, its share of the command that causes it included.
+LOGOUT_BYTES: Final = 512
 #: How long, beyond the logout timeout, the last bytes of a stopping venue may take.
 LAST_BYTES_NS: Final = 2_000_000_000
 
@@ -64,6 +68,21 @@ class Waker:
         self._poller.remove(self._heard.fileno())
         self._heard.close()
         self._said.close()
+
+
+class Tail:
+    """The journal's writer for the last batch: it goes into the room that is kept for it."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def begin_batch(self) -> int:
+        """Position of the last batch."""
+        return self._writer.begin_batch(closing=True)
+
+    def append(self, buffer: memoryview, length: int, count: int, time_ns: int) -> int:
+        """Seal and write it."""
+        return self._writer.append(buffer, length, count, time_ns)
 
 
 class Server:
@@ -186,6 +205,22 @@ class Server:
         self._street.flush(now_ns)
         self._control.flush()
         self._exchange.commit()  # links that were lost or closed while sending
+        try:
+            self._writer.begin_batch()  # whether there is room for more is known before more is taken
+        except JournalFull as error:
+            self._log_out_in_the_tail(str(error), now_ns)
+            raise
+
+    def _log_out_in_the_tail(self, reason: str, now_ns: int) -> None:
+        """The disk is full: what the journal keeps for this is enough for a Logout to every session."""
+        LOGGER.error("stopping: %s", reason)
+        self._exchange.tape.writer = Tail(self._writer)
+        self._writer.begin_batch(closing=True)
+        if len(self._exchange.links) * LOGOUT_BYTES > self._writer.room():
+            return
+        self._exchange.shut_down("The exchange has no room left", now_ns)
+        self._exchange.commit()
+        self._street.flush(now_ns)
 
     def _timeout_s(self) -> float:
         """How long the next turn may wait; `_due_ns` is when something is due, sockets aside."""
@@ -224,6 +259,9 @@ class Server:
             with contextlib.suppress(ValueError):  # not the main thread: no handler was set there either
                 signal.set_wakeup_fd(-1)
         self._verifier.close()
+        self._acceptor.close()
+        self._lobby.close()
+        self._street.abandon()
         self._control.close()
         self._waker.close()
         self._poller.close()

@@ -5,6 +5,7 @@ only after the commit of the turn, one gathered write per connection; write read
 while bytes are owed.
 """
 
+import contextlib
 from typing import Final
 
 from fixsim.exchange.exchange import Exchange
@@ -217,6 +218,17 @@ class Street:
         """Lose every connection at once."""
         for connection in list(self._connections.values()):
             self._lose(connection, reason, now_ns)
+        for leaving in list(self._leaving.values()):
+            self._end_farewell(leaving)
+
+    def abandon(self) -> None:
+        """Close every transport; the exchange, which is not asked any more, finds out from its next start."""
+        for connection in list(self._connections.values()):
+            self._forget(connection)
+            connection.transport.say_goodbye()
+            with contextlib.suppress(*GONE):
+                connection.transport.read(self._scratch)  # unread bytes would make a reset of the last message
+            connection.transport.close()
         for leaving in list(self._leaving.values()):
             self._end_farewell(leaving)
 

@@ -1,13 +1,18 @@
 """Many things in one turn: the batch is sealed in time, whoever fills it."""
 
+import errno
+import os
 import time
 from pathlib import Path
 
-from stage import small
+import pytest
+from stage import Stage, running, small
 
+from fixsim.errors import JournalFull
 from fixsim.exchange.exchange import Exchange, Hello
 from fixsim.exchange.opening import open_venue
 from fixsim.fix.codec import encode
+from fixsim.journal.disk import Disk
 from fixsim.limits import BATCH_BYTES, BATCH_MARGIN_BYTES
 from fixsim.units import format_utc_timestamp
 
@@ -42,3 +47,27 @@ def test_links_and_commands_find_room_in_a_batch_that_is_nearly_full(tmp_path: P
     again = open_venue(small(), tmp_path, now_ns)
     assert int(again.exchange.members.by_name[b"PEER0"].row["next_in"]) == seq + 1
     again.writer.close()
+
+
+def test_a_full_disk_logs_everybody_out_and_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(small(), tmp_path)
+    with pytest.raises(JournalFull, match="No space left"), stage, stage.client("ONE") as one, stage.client("TWO") as two:
+        one.log_on()
+        two.log_on()
+        monkeypatch.setattr(Disk, "create", no_room)
+        heard = None
+        while heard is None or heard.msg_type == b"0":
+            two.say("1", "112=" + "x" * 60_000)
+            heard = two.hear()
+            assert heard is not None
+        assert (heard.msg_type, heard.get(58)) == (b"5", b"The exchange has no room left")
+        assert one.expect("5").get(58) == b"The exchange has no room left"
+    monkeypatch.undo()
+    with running(small(), tmp_path) as again, again.client("ONE") as one:
+        one.next_out = 2
+        assert one.log_on(reset=False).get(34) == b"3"
+
+
+def no_room(disk: Disk, path: Path) -> int:
+    """A disk without room for another file."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
