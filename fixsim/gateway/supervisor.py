@@ -82,6 +82,12 @@ class Supervisor:
                 self._child.stdin.write(FINISH)
                 self._child.stdin.flush()
 
+    def let_go(self) -> None:
+        """End the pipe: the reader is on its own, and leaves."""
+        if self._child is not None and self._child.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._child.stdin.close()
+
     def finished(self) -> bool:
         """Whether it has left; it is not started again."""
         if self._child is None:
@@ -101,7 +107,5 @@ class Supervisor:
             self._forget_child()
 
     def _forget_child(self) -> None:
-        if self._child is not None and self._child.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._child.stdin.close()
+        self.let_go()
         self._child = None
