@@ -1,5 +1,7 @@
 """Bytes into a buffer: the only text the kernels can write. Each `put_*` returns the offset behind what it wrote."""
 
+import numpy as np
+
 from fixsim.engine.jit import leaf
 
 SOH = 1
@@ -97,5 +99,5 @@ def byte_sum(buffer, begin, end):
     """Sum of the bytes from `begin` to `end`, for CheckSum(10)."""
     total = 0
     for i in range(begin, end):
-        total += buffer[i]
+        total += np.int64(buffer[i])
     return total
