@@ -253,7 +253,7 @@ def makers(monkeypatch: pytest.MonkeyPatch) -> int:
         return 32_000
     # without compilation batches are made smaller instead
     for module in (fixsim.engine.tape, fixsim.exchange.tape):
-        monkeypatch.setattr(module, "BATCH_BYTES", 512 << 10)
+        monkeypatch.setattr(module, "BATCH_BYTES", 384 << 10)
     return 900
 
 
