@@ -9,9 +9,12 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-if "FIXSIM_KERNEL_CACHE" not in os.environ:
-    base = os.environ.get("XDG_CACHE_HOME")
-    os.environ["FIXSIM_KERNEL_CACHE"] = str((Path(base) if base else Path.home() / ".cache") / "fixsim")
+_base = os.environ.get("XDG_CACHE_HOME")
+_cache = os.environ.get("FIXSIM_KERNEL_CACHE") or str((Path(_base) if _base else Path.home() / ".cache") / "fixsim")
+if os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0") and not _cache.endswith("bounds-checked"):
+    # numba's own cache does not tell kernels that check their bounds from those that do not
+    _cache = str(Path(_cache) / "bounds-checked")
+os.environ["FIXSIM_KERNEL_CACHE"] = _cache
 
 #: Do the kernels run as plain Python?
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
