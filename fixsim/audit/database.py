@@ -32,6 +32,9 @@ class Database:
     def calm(self) -> None:
         """Keep the server out of the exchange's way, if it is on the same machine and ours."""
 
+    def hasten(self) -> None:
+        """The exchange has ended: there is nobody whose way the server could be in."""
+
     def leave(self, *, wait: bool = True) -> None:
         """Not needed any more."""
 
@@ -59,6 +62,9 @@ class EmbeddedDatabase(Database):
 
     def calm(self) -> None:
         self.server.calm()
+
+    def hasten(self) -> None:
+        self.server.hasten()
 
     def leave(self, *, wait: bool = True) -> None:
         self.server.leave(wait=wait)

@@ -3,7 +3,8 @@
 A pipe on standard input is a lifeline from the exchange. `finish` on it means: ship everything that is
 sealed, then leave. Its end without that word means that the exchange is dead: ship what can be shipped at
 once, and be gone within two seconds; the next start ships the rest. A signal means the same. Without a
-pipe the shipper runs until a signal comes.
+pipe the shipper runs until a signal comes. Whoever is to leave gives up idle priority, where the system
+allows that (it lets root): on a busy machine that priority could make it hours.
 """
 
 import asyncio
@@ -16,8 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import psutil  # type: ignore[import-untyped]
+
 from fixsim.audit.database import Database, open_database
-from fixsim.audit.server import make_idle
+from fixsim.audit.server import make_idle, make_normal
 from fixsim.audit.shipper import Shipper
 
 #: Time to ship the rest when nobody waits for us, s.
@@ -52,12 +55,14 @@ async def _run(shipper: Shipper, database: Database, until_end: bool) -> bool:
         if not hurried:
             hurried = True
             shipper.finish.set()
+            _hasten(database)
             loop.call_later(GRACE_S, task.cancel)
 
     def listen() -> None:
         word = os.read(STDIN, 64)
         if word.startswith(FINISH):
             shipper.finish.set()
+            _hasten(database)
         elif not word:
             loop.remove_reader(STDIN)
             if not shipper.finish.is_set():
@@ -75,3 +80,10 @@ async def _run(shipper: Shipper, database: Database, until_end: bool) -> bool:
         return False
     finally:
         database.leave(wait=not hurried)
+
+
+def _hasten(database: Database) -> None:
+    """Nobody trades any more, so nobody can be in the exchange's way."""
+    for process in (os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))):
+        make_normal(process)
+    database.hasten()

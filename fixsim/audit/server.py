@@ -158,6 +158,12 @@ class Server:
                 make_idle(pid)
             self._calmed = found
 
+    def hasten(self) -> None:
+        """Trading is over: the server's processes, and those it still starts, need not be idle any more."""
+        self.idle = False
+        for pid in _processes_in(self.place.cluster):
+            make_normal(pid)
+
     # ------------------------------------------------------------ first time
 
     def _initialise(self) -> None:
@@ -303,6 +309,18 @@ def make_idle(pid: int) -> None:
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
         if os.getsid(pid) == (pid or os.getpid()):
             Path(f"/proc/{pid or 'self'}/autogroup").write_text("19")
+
+
+def make_normal(pid: int) -> None:
+    """Take back what `make_idle` did, for every thread; where the system does not let us (it lets root), nothing changes."""
+    threads = Path(f"/proc/{pid}/task")
+    with contextlib.suppress(OSError):
+        for thread in (int(path.name) for path in threads.iterdir()) if threads.is_dir() else (pid,):
+            if hasattr(os, "SCHED_IDLE"):
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, thread, 0)
+        if hasattr(os, "SCHED_IDLE") and os.getsid(pid) == pid:
+            Path(f"/proc/{pid}/autogroup").write_text("0")
 
 
 def _first_statements(passwords: dict[str, str]) -> str:

@@ -2,6 +2,9 @@
 
 A reader's standard input is a pipe from the exchange. `finish` on it means: take what the journal holds,
 then leave. Its end without that word means that the exchange died.
+
+A reader that ends by itself has a reason that will be there again: it is started after ever longer waits. One that was
+killed is started again at once, also when it was to finish: what it has not taken is still in the journal.
 """
 
 import contextlib
@@ -18,6 +21,8 @@ CHECK_NS: Final = 250_000_000
 BACK_OFF_MIN_NS: Final = 500_000_000
 BACK_OFF_MAX_NS: Final = 30_000_000_000
 GOOD_SERVICE_NS: Final = 60_000_000_000
+#: How often a reader that is killed while it finishes is started again.
+FINISH_AGAIN_MAX: Final = 5
 #: Said to a reader that is to take what is left and leave.
 FINISH: Final = b"finish\n"
 
@@ -33,6 +38,7 @@ class Supervisor:
         self._started_ns = 0
         self._back_off_ns = BACK_OFF_MIN_NS
         self._restart_ns = 0
+        self._finish_again = FINISH_AGAIN_MAX
         self.next_check_ns = 0
 
     @property
@@ -62,21 +68,20 @@ class Supervisor:
         code = self._child.poll()
         if code is None:
             return
-        if now_ns - self._started_ns >= GOOD_SERVICE_NS:
+        if code < 0 or now_ns - self._started_ns >= GOOD_SERVICE_NS:
             self._back_off_ns = BACK_OFF_MIN_NS
-        LOGGER.warning(
-            "%s (pid %d) ended with %d; next try in %.1f s",
-            self._name,
-            self._child.pid,
-            code,
-            self._back_off_ns / 1e9,
-        )
+        pid, wait_s = self._child.pid, self._back_off_ns / 1e9
+        LOGGER.warning("%s (pid %d) ended with %d; next try in %.1f s", self._name, pid, code, wait_s)
         self._forget_child()
         self._restart_ns = now_ns + self._back_off_ns
-        self._back_off_ns = min(2 * self._back_off_ns, BACK_OFF_MAX_NS)
+        if code >= 0:
+            self._back_off_ns = min(2 * self._back_off_ns, BACK_OFF_MAX_NS)
 
     def tell_to_finish(self) -> None:
-        """Ask it to take what the journal holds, and leave."""
+        """Have the reader take what the journal holds, and leave; one that is not there is started for that."""
+        if self._child is None or self._child.poll() is not None:
+            self._forget_child()
+            self.start(self._started_ns)
         if self._child is not None and self._child.stdin is not None:
             with contextlib.suppress(OSError):
                 self._child.stdin.write(FINISH)
@@ -89,13 +94,18 @@ class Supervisor:
                 self._child.stdin.close()
 
     def finished(self) -> bool:
-        """Whether it has left; it is not started again."""
+        """Whether it has left, having been told to; it is not started again unless it was killed."""
         if self._child is None:
             return True
-        if self._child.poll() is None:
+        code = self._child.poll()
+        if code is None:
             return False
-        if self._child.returncode != 0:
-            LOGGER.warning("%s ended with %d", self._name, self._child.returncode)
+        if code != 0:
+            LOGGER.warning("%s ended with %d", self._name, code)
+        if code < 0 and self._finish_again:
+            self._finish_again -= 1
+            self.tell_to_finish()
+            return False
         self._forget_child()
         return True
 

@@ -126,6 +126,18 @@ def test_a_server_beside_an_exchange_runs_at_idle_priority_backends_too(home: Pa
         assert asyncio.run(look(server)) == ({(os.SCHED_IDLE, 19)} if idle else {(os.SCHED_OTHER, 0)})
 
 
+def test_once_trading_is_over_nobody_is_idle_any_more(home: Path) -> None:
+    with Server(home) as server:
+        postmaster = server.postmaster
+        assert postmaster is not None
+        server.calm()
+        assert os.sched_getscheduler(postmaster) == os.SCHED_IDLE
+        server.hasten()
+        # only root may take idle priority back
+        expected = (os.SCHED_OTHER, 0) if os.geteuid() == 0 else (os.SCHED_IDLE, 19)
+        assert (os.sched_getscheduler(postmaster), os.getpriority(os.PRIO_PROCESS, postmaster)) == expected
+
+
 def autogroup_nice(pid: int) -> int:
     """Nice value of a process's session, as far as the kernel has one."""
     group = Path(f"/proc/{pid}/autogroup")
