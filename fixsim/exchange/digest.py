@@ -36,7 +36,7 @@ DIGESTED: Final = {
     "Gap": GAP,
     "Timers": TIMERS,
     "Member": ("name", "slot", "restarts_when_lost"),
-    "Exchange": ("links", "reset_at_ns"),
+    "Exchange": ("links", "reset_at_ns", "_postponed"),
 }
 
 _WIRED: Final = "set when the exchange is made, and at a start"
@@ -49,6 +49,7 @@ NOT_STATE: Final = {
     "Exchange.config": _CONFIGURED,
     "Exchange.core": _VIEW,
     "Exchange.machine": "its tables are state, see STATE_TABLES",
+    "Exchange.unfinished": _TURN,
     "Exchange.outbox": "what connections are owed: after a start there are none, and peers ask for what they miss",
     "Exchange._closings": "told to the gateway once; a start closes every link anyway",
     "Exchange._listeners": "who listens inside this process",
@@ -150,7 +151,7 @@ def tables(machine: Machine) -> Iterator[tuple[str, bytes]]:
 def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
     """State beside the tables: a name and values whose repr is the same wherever they are equal."""
     links = sorted((link, member.name) for link, member in exchange.links.items())
-    yield "exchange", [links, exchange.reset_at_ns]
+    yield "exchange", [links, exchange.reset_at_ns, sorted(exchange._postponed.items())]
     for _, member in sorted(exchange.members.by_slot.items()):
         yield "member", list(_remembered(member))
 

@@ -6,7 +6,6 @@ it; only then does the outbox know of it.
 """
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -20,7 +19,7 @@ from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE
 from fixsim.engine.machine import Machine, Sizes, new_machine
 from fixsim.errors import BusinessRejection, GarbledMessage
-from fixsim.exchange import orders
+from fixsim.exchange import orders, secrets
 from fixsim.exchange.answers import business_reject
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
@@ -53,11 +52,11 @@ from fixsim.units import NS_PER_DAY, NS_PER_S, utc_day
 
 #: Bytes of a garbled stretch that are kept.
 GARBLED_KEPT: Final = 256
-#: Values that are never kept in clear: Password, NewPassword, RawData.
-SECRET_TAGS: Final = (tags.PASSWORD, tags.NEW_PASSWORD, tags.RAW_DATA)
-SECRET_TYPES: Final = frozenset({MsgType.LOGON, MsgType.USER_REQUEST})
-#: The same where no message can be read: a damaged Logon must not give its password away.
-SECRET_TEXT: Final = re.compile(rb"((?:^|\x01)(?:%s)=)([^\x01]*)" % b"|".join(b"%d" % tag for tag in SECRET_TAGS))
+#: Work of one `receive`, without a limit; and the bytes written that count as much as one frame.
+NO_LIMIT: Final = 1 << 62
+WORK_BYTES: Final = 1_024
+#: Early messages taken in one go when their turn has come; the others wait for the next TICK.
+EARLY_AT_ONCE: Final = 64
 #: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
 REASON_CHARS_MAX: Final = 200
 
@@ -103,6 +102,10 @@ class Exchange:
         self.fast_door = True
         self._frame = np.zeros(FRAME_BYTES_MAX, np.uint8)
         self._closings: list[tuple[int, str]] = []
+        #: Early messages that are due, by link, and wait for the next TICK: a gap that closes may set thousands free.
+        self._postponed: dict[int, int] = {}
+        #: Whether the last `receive` left whole frames for a later turn.
+        self.unfinished = False
         self._listeners: dict[int, Callable[[Sequence[memoryview]], int]] = {}
         #: When all sessions restart at 1 next, NEVER when they do not; decided by the START and TICK records alone.
         self.reset_at_ns = NEVER
@@ -190,6 +193,7 @@ class Exchange:
 
     def _unlink(self, link: int) -> None:
         member = self.links.pop(link)
+        self._postponed.pop(link, None)
         member.session.receive_eof(self.tape.now_ns)
         self._drain(member)
         member.row["link"] = 0
@@ -204,13 +208,21 @@ class Exchange:
 
     # ---- frames
 
-    def receive(self, link: int, buffer: bytearray, now_ns: int) -> int:
-        """Take the whole frames at the beginning of `buffer`; returns the bytes used up."""
+    def receive(self, link: int, buffer: bytearray, now_ns: int, work_max: int = NO_LIMIT) -> int:
+        """Take the whole frames at the beginning of `buffer`; returns the bytes used up.
+
+        `work_max` bounds what is done for this link now: each frame of the slow door counts, and each WORK_BYTES written
+        because of it. `unfinished` tells whether frames were left for a later turn.
+        """
         member = self.links.get(link)
         at, end = 0, len(buffer)
+        self.unfinished = False
         while at < end:
             if member is None or member.session.state is State.DISCONNECTED:
                 return end
+            if work_max <= 0 or link in self._postponed:
+                self.unfinished = True
+                break
             if member.row["fast"] and self.fast_door:
                 self.tape.begin(now_ns)
                 at = self._run_fast(member, np.frombuffer(buffer, np.uint8), at, end)
@@ -221,11 +233,13 @@ class Exchange:
                 break
             self.tape.begin(now_ns)
             self.make_room()
+            before = self.tape.base + self.tape.used
             stretch = bytes(buffer[framing.start : framing.end])
             if framing.kind == FRAME:
                 self._take_slowly(link, member, stretch)
             else:
                 self.take_garbled(link, stretch)
+            work_max -= 1 + (self.tape.base + self.tape.used - before) // WORK_BYTES
             at = framing.end
         return at
 
@@ -261,8 +275,8 @@ class Exchange:
         except GarbledMessage:
             self.take_garbled(link, frame)
             return
-        if message.msg_type in SECRET_TYPES and any(tag in message for tag in SECRET_TAGS):
-            frame = masked(frame, message)
+        if secrets.holds_any(message):
+            frame = secrets.masked(frame, message)
             message = decode(frame, check=False)
         seq = message.get_int(tags.MSG_SEQ_NUM)
         position = self.tape.record(
@@ -273,7 +287,7 @@ class Exchange:
 
     def take_garbled(self, link: int, stretch: bytes) -> None:
         """Bytes on a live session that are no message: kept in part, answered by nothing."""
-        kept = SECRET_TEXT.sub(lambda found: found[1] + b"*" * len(found[2]), stretch[:GARBLED_KEPT])
+        kept = secrets.masked_text(stretch[:GARBLED_KEPT])
         self.repeat_garbled(link, len(stretch).to_bytes(8, "little") + kept)
 
     def repeat_garbled(self, link: int, payload: bytes) -> None:
@@ -285,6 +299,8 @@ class Exchange:
 
     def next_deadline_ns(self) -> int:
         """When `tick` should be called next, ns."""
+        if self._postponed:
+            return self.tape.now_ns
         return min(self.deadlines.next_ns(), (int(self.core["day"]) + 1) * NS_PER_DAY, self.reset_at_ns)
 
     def tick(self, now_ns: int) -> None:
@@ -304,6 +320,11 @@ class Exchange:
             self.make_room()
             member.session.tick(now_ns)
             self._drain(member)
+        for link, token in sorted(self._postponed.items()):
+            del self._postponed[link]
+            member = self.links[link]
+            self._carry_out(member, FetchEarly(token))
+            self._drain(member)
 
     def _reset_sessions(self) -> None:
         """The daily reset: every session restarts at 1, those that are connected after a Logout."""
@@ -320,9 +341,13 @@ class Exchange:
     def _drain(self, member: Member) -> None:
         """Carry out the events of a session, and those that follow from them."""
         events = member.session.events()
+        early = 0
         while events:
             for event in events:
-                self._carry_out(member, event)
+                if type(event) is FetchEarly and (early := early + 1) > EARLY_AT_ONCE:
+                    self._postponed[member.link] = event.token
+                else:
+                    self._carry_out(member, event)
             events = member.session.events()
         member.row["fast"] = member.plain and member.session.state is State.ACTIVE
         if member.link:
@@ -465,14 +490,3 @@ def start_payload(config: Config) -> bytes:
     return json.dumps(
         {"version": __version__, "journal": JOURNAL_VERSION, "config": json.loads(config.normalised())}, sort_keys=True
     ).encode()
-
-
-def masked(frame: bytes, message: Message) -> bytes:
-    """`frame` with the values of secret fields replaced by as many `*`."""
-    octets, at = bytearray(frame), 0
-    for place, (tag, value) in enumerate(message.fields):
-        at += len(message.raw_tags.get(place, b"%d" % tag)) + 1
-        if tag in SECRET_TAGS:
-            octets[at : at + len(value)] = b"*" * len(value)
-        at += len(value) + 1
-    return bytes(octets)

@@ -17,6 +17,8 @@ from fixsim.limits import TURN_BYTES_MAX
 
 #: Bytes taken from one connection in one turn while there are others: a hundred orders.
 HELPING_BYTES: Final = TURN_BYTES_MAX // 4
+#: Work the exchange may do for one connection in one turn (`Exchange.receive`): a millisecond or so.
+WORK_PER_TURN_MAX: Final = 16
 #: Bytes one connection may be sent in one turn, so that a long resend starves nobody.
 SENT_PER_TURN_MAX: Final = 1 << 20
 #: How long a connection we ended may take to end its side, so that our last bytes are not torn by a reset.
@@ -28,7 +30,9 @@ STALL_CHECK_NS: Final = 100_000_000
 class Connection:
     """One link of the exchange and its transport."""
 
-    __slots__ = ("_street", "allowance", "buffer", "ending", "is_open", "link", "mask", "progress_ns", "transport")
+    __slots__ = (
+        "_street", "allowance", "buffer", "ending", "is_open", "link", "mask", "progress_ns", "transport", "unfinished",
+    )  # fmt: skip
 
     def __init__(self, street: "Street", transport: Plain, link: int, buffer: bytearray) -> None:
         self._street = street
@@ -37,6 +41,8 @@ class Connection:
         self.buffer = buffer
         self.mask = READ
         self.is_open = True
+        #: Whether `buffer` holds whole frames that wait for the next turn.
+        self.unfinished = False
         #: When the transport last took something while bytes were owed; 0 while nothing is owed.
         self.progress_ns = 0
         #: Bytes that may still be sent in this turn.
@@ -112,7 +118,7 @@ class Street:
 
     def read(self, connection: Connection, now_ns: int) -> None:
         """Take one helping from the transport, and give the exchange what is whole."""
-        if connection.ending:
+        if connection.ending or connection.unfinished:
             return
         try:
             count = connection.transport.read(self._scratch if len(self._connections) == 1 else self._helping)
@@ -134,17 +140,18 @@ class Street:
         waiting, self._again = self._again, {}
         for connection in waiting.values():
             if connection.is_open and not connection.ending:
-                if connection.transport.holds_more:
+                if connection.transport.holds_more and not connection.unfinished:
                     self.read(connection, now_ns)
                 else:
                     self._feed(connection, now_ns)
 
     def _feed(self, connection: Connection, now_ns: int) -> None:
         buffer = connection.buffer
-        consumed = self._exchange.receive(connection.link, buffer, now_ns)
+        consumed = self._exchange.receive(connection.link, buffer, now_ns, WORK_PER_TURN_MAX)
+        connection.unfinished = self._exchange.unfinished
         if consumed:
             del buffer[:consumed]
-        if connection.transport.holds_more:
+        if connection.unfinished or connection.transport.holds_more:
             self._again[connection.link] = connection
 
     def end(self, link: int, reason: str) -> None:

@@ -26,8 +26,10 @@ PARTS_MAX: Final = 256
 GATHERED_BYTES: Final = 256 << 10
 #: Frames of a resend rendered ahead of the transport.
 RENDERED_MAX: Final = 64
-#: Records a resend walks back over in one call: a few milliseconds; the next call goes on.
-BACK_STEPS: Final = 8_192
+#: How often that is done in one call.
+HELPINGS_MAX: Final = 2
+#: Records a resend walks back over in one call: a millisecond or two; the next call goes on.
+BACK_STEPS: Final = 2_048
 #: Positions that were sent are dropped from the front of a queue in pieces of at least this many.
 COMPACT_MIN: Final = 4_096
 
@@ -139,21 +141,22 @@ class Outbox:
     def send(self, link: int, send: Transport) -> int:
         """Hand what is owed to `send` until it takes less than it was offered; bytes taken.
 
-        What `send` raises passes through, and nothing is lost then. A resend from far back may need several
-        calls before its first frame is found: they return 0 while `pending` stays true.
+        What `send` raises passes through, and nothing is lost then. A long resend needs several calls, so that others
+        get theirs in between: `pending` stays true, also where nothing was sent because its beginning is still looked for.
         """
         queue = self._queues.get(link)
-        sent = 0
+        sent = helpings = 0
         while queue is not None and queue.head < queue.visible:
             parts = self._parts(queue)
             if parts is None:
                 continue  # the resend at the head is served
             if not parts:
                 break
+            helpings += queue.job is not None
             taken = send(parts)
             _advance(queue, parts, taken)
             sent += taken
-            if taken < sum(map(len, parts)):
+            if taken < sum(map(len, parts)) or helpings == HELPINGS_MAX:
                 break
         return sent
 

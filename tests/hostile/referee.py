@@ -197,18 +197,22 @@ def check_streams(batches: Batches, streams: dict[int, bytes]) -> None:
 class Numbers:
     """What one connection may do to the number expected next."""
 
-    kept: dict[int, int | None] = field(default_factory=dict)  # early messages: NewSeqNo of a GapFill, None for others
+    #: Messages that came early, by number: what the number behind each may be.
+    kept: dict[int, set[int]] = field(default_factory=dict)
+
+    def keep(self, number: int, target: int | None = None) -> None:
+        """The message `number` came early, with NewSeqNo(36) = `target` if it is a GapFill."""
+        behind = self.kept.setdefault(number, {number + 1})
+        if target is not None and target > number:
+            behind.add(target)
 
     def reachable(self, start: int) -> set[int]:
         """Where the expected number may stand when it came to `start`: early messages follow if they were kept."""
         found, todo = {start}, [start]
         while todo:
-            number = todo.pop()
-            if number in self.kept:
-                jump = self.kept[number]
-                for target in {number + 1, jump if jump is not None and jump > number else number + 1} - found:
-                    found.add(target)
-                    todo.append(target)
+            further = self.kept.get(todo.pop(), set()) - found
+            found |= further
+            todo += further
         return found
 
     def may_become(self, state: State, before: int, frame: bytes) -> set[int]:
@@ -235,8 +239,7 @@ class Numbers:
         if msg_type == b"5":
             return {before, *(self.reachable(before + 1) if own else ())}
         if number > before:
-            is_fill = msg_type == b"4"
-            self.kept.setdefault(number, target if is_fill else None)
+            self.keep(number, target if msg_type == b"4" else None)
             return {before}
         if number < before:
             return {before}
@@ -281,7 +284,7 @@ class Rules:
             numbers.kept.clear()
         logon = first(payload, 34)
         if state is State.CONNECTED and logon is not None and logon.isdigit() and int(logon) >= after:
-            numbers.kept[int(logon)] = None  # a Logon beyond the expected number need not come again
+            numbers.keep(int(logon))  # a Logon beyond the expected number need not come again
 
 
 def rehearse(batches: Batches, rules: Rules | None = None, fast_door: bool = True) -> Exchange:
