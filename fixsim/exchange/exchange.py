@@ -56,7 +56,7 @@ GARBLED_KEPT: Final = 256
 NO_LIMIT: Final = 1 << 62
 WORK_BYTES: Final = 1_024
 #: Early messages taken in one go when their turn has come; the others wait for the next TICK.
-EARLY_AT_ONCE: Final = 64
+EARLY_AT_ONCE: Final = 16
 #: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
 REASON_CHARS_MAX: Final = 200
 

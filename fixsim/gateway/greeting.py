@@ -33,7 +33,7 @@ TakeOver = Callable[[Plain, int, bytearray, int], None]
 class Greeting:
     """One stranger."""
 
-    __slots__ = ("_lobby", "address", "buffer", "handshaken", "hello", "since_ns", "ticket", "transport")
+    __slots__ = ("_lobby", "address", "buffer", "entry", "handshaken", "hello", "since_ns", "ticket", "transport")
 
     def __init__(self, lobby: "Lobby", ticket: int, transport: Plain, address: str, since_ns: int) -> None:
         self._lobby = lobby
@@ -43,8 +43,9 @@ class Greeting:
         self.since_ns = since_ns
         self.buffer = bytearray()
         self.handshaken = False
-        #: Set while the password is being checked.
+        #: Set while the password is being checked: who it says it is, and the entry that has the hash.
         self.hello: Hello | None = None
+        self.entry: Counterparty | None = None
 
     def ready(self, mask: int, now_ns: int) -> None:
         self._lobby.read(self, now_ns)
@@ -127,9 +128,9 @@ class Lobby:
         """Let in, or refuse, those whose password has been checked."""
         for ticket, right in self._verifier.verdicts():
             greeting = self._greetings.get(ticket)
-            if greeting is None or greeting.hello is None:
+            if greeting is None or greeting.hello is None or greeting.entry is None:
                 continue  # it left while it waited
-            self._settle(greeting, greeting.hello, right, now_ns)
+            self._settle(greeting, greeting.hello, greeting.entry, right, now_ns)
 
     def close(self) -> None:
         """Drop everybody."""
@@ -184,24 +185,29 @@ class Lobby:
 
     def _check(self, greeting: Greeting, hello: Hello, logon: Message, entry: Counterparty, now_ns: int) -> None:
         """Have the credentials of `logon` checked. Nothing more is read until the verdict is there."""
-        if not self._attempts.may_try(greeting.address, hello.sender.encode("latin-1"), now_ns):
+        sender = hello.sender.encode("latin-1")
+        if not self._attempts.may_try(greeting.address, sender, now_ns):
             self._drop(greeting, "too many wrong passwords", now_ns)
             return
         clear = logon.get(tags.PASSWORD, b"")
         named = entry.username is None or logon.get(tags.USERNAME, b"") == entry.username.encode()
         if not named or entry.password_hash is None or not clear:
-            self._settle(greeting, hello, named and entry.password_hash is None, now_ns)
+            self._settle(greeting, hello, entry, named and entry.password_hash is None, now_ns)
             return
-        if not self._verifier.ask(greeting.ticket, entry.password_hash, clear):
+        suspect = self._attempts.is_suspect(greeting.address, sender, entry, now_ns)
+        if not self._verifier.ask(greeting.ticket, entry.password_hash, clear, suspect):
             self._drop(greeting, "too many passwords to check", now_ns)
             return
-        greeting.hello = hello
+        self._attempts.begin(greeting.address, sender)
+        greeting.hello, greeting.entry = hello, entry
         self._poller.change(greeting.transport.fd, 0)
 
-    def _settle(self, greeting: Greeting, hello: Hello, right: bool, now_ns: int) -> None:
+    def _settle(self, greeting: Greeting, hello: Hello, entry: Counterparty, right: bool, now_ns: int) -> None:
         sender = hello.sender.encode("latin-1")
-        if not right:
-            self._attempts.note_failure(greeting.address, sender, now_ns)
+        if right:
+            self._attempts.note_success(greeting.address, sender)
+        else:
+            self._attempts.note_failure(greeting.address, sender, entry, now_ns)
             self._log.note(greeting.address, "wrong credentials", now_ns, f"for {hello.sender!r}")
             hello = replace(hello, verdict=REFUSAL)
         admission: Admission = self._exchange.admits(sender, hello.target.encode("latin-1"), greeting.address)
@@ -223,4 +229,7 @@ class Lobby:
 
     def _forget(self, greeting: Greeting) -> None:
         del self._greetings[greeting.ticket]
+        if greeting.hello is not None:
+            self._verifier.cancel(greeting.ticket)
+            self._attempts.end(greeting.address, greeting.hello.sender.encode("latin-1"))
         self._poller.remove(greeting.transport.fd)

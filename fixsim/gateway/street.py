@@ -18,7 +18,7 @@ from fixsim.limits import TURN_BYTES_MAX
 #: Bytes taken from one connection in one turn while there are others: a hundred orders.
 HELPING_BYTES: Final = TURN_BYTES_MAX // 4
 #: Work the exchange may do for one connection in one turn (`Exchange.receive`): a millisecond or so.
-WORK_PER_TURN_MAX: Final = 16
+WORK_PER_TURN_MAX: Final = 8
 #: Bytes one connection may be sent in one turn, so that a long resend starves nobody.
 SENT_PER_TURN_MAX: Final = 1 << 20
 #: How long a connection we ended may take to end its side, so that our last bytes are not torn by a reset.
