@@ -17,10 +17,12 @@ Prints JSON. Compilation happens before any clock starts and is reported apart; 
 """
 
 import argparse
+import atexit
 import importlib.util
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -30,6 +32,7 @@ from typing import Any, NamedTuple
 
 # Two versions of one source are compiled here: they must not meet the kernels of the exchange.
 os.environ["FIXSIM_KERNEL_CACHE"] = tempfile.mkdtemp(prefix="fixsim-bench-")
+atexit.register(shutil.rmtree, os.environ["FIXSIM_KERNEL_CACHE"], ignore_errors=True)
 
 import numba
 import numpy as np
