@@ -32,7 +32,6 @@ from typing import Any, NamedTuple
 
 # Two versions of one source are compiled here: they must not meet the kernels of the exchange.
 os.environ["FIXSIM_KERNEL_CACHE"] = tempfile.mkdtemp(prefix="fixsim-bench-")
-atexit.register(shutil.rmtree, os.environ["FIXSIM_KERNEL_CACHE"], ignore_errors=True)
 
 import numba
 import numpy as np
@@ -312,6 +311,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--depth-operations", type=int, default=100_000)
     asked = parser.parse_args()
+    atexit.register(shutil.rmtree, os.environ["FIXSIM_KERNEL_CACHE"], ignore_errors=True)
     silent, seconds = compiling()
     flow = generate(silent, asked.n, asked.preload, asked.symbols, asked.seed)
     timed = flow.kind[asked.preload :]
