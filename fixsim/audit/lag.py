@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fixsim.errors import JournalError
 from fixsim.journal.reader import Batch, Reader
@@ -13,6 +13,12 @@ from fixsim.journal.segments import journal_directory
 from fixsim.layout import Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 from fixsim.units import NS_PER_S
+
+
+#: The cursor of a database to which nothing was ever shipped: it may have no tables yet.
+NOTHING_SHIPPED: Final[Mapping[str, Any]] = {
+    "batch": 0, "position": 0, "part": 0, "last_position": None, "messages": 0, "last_time_ns": None, "written_at": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,12 @@ class Place:
             os.chown(path, self.account.uid, self.account.gid)
 
 
+def has_cluster(data_dir: Path, *, state_home: Path = STATE_HOME) -> bool:
+    """Whether `data_dir` has an embedded database, made to its end."""
+    home = data_dir.absolute() / "postgres"
+    return ((_noted(home, state_home) or home) / "cluster").is_dir()
+
+
 def find_place(data_dir: Path, progress: Progress, *, create: bool, state_home: Path = STATE_HOME) -> Place:
     """The place of `data_dir`'s server. Without `create` it must exist: UsageError."""
     home = data_dir.absolute() / "postgres"

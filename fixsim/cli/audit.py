@@ -49,9 +49,11 @@ Limit = Annotated[
 ]
 
 
-def _ask(data_dir: Path, url: str | None, question: Callable[[Any], Awaitable[Any]], *, note: bool = True) -> Any:
+def _ask(
+    data_dir: Path, url: str | None, question: Callable[[Any], Awaitable[Any]], *, note: bool = True, unmade: Any = None
+) -> Any:
     """Put `question` to the database of `data_dir`, or that of `url`, over a connection of the read-only
-    role.
+    role. `unmade` is the answer of a database without tables; UsageError when there is no such answer.
     """
     from fixsim.audit.database import EMBEDDED, EmbeddedDatabase, open_database
     from fixsim.audit.lag import is_behind
@@ -68,6 +70,8 @@ def _ask(data_dir: Path, url: str | None, question: Callable[[Any], Awaitable[An
         connection = await database.connect(READER)
         try:
             if not isinstance(database, EmbeddedDatabase) and await revision(connection) is None:
+                if unmade is not None:
+                    return unmade
                 raise UsageError("this database holds no fixsim tables: nothing was ever shipped to it")
             answer = await question(connection)
             if note and is_behind(data_dir, await find_progress(connection)):
@@ -243,11 +247,17 @@ def _table(
 @app.command()
 def lag(data_dir: DataDir = DEFAULT_DATA_DIR, database_url: Url = None, json: Json = False) -> None:
     """How far the database is behind the journal."""
-    from fixsim.audit.lag import measure_lag
+    from fixsim.audit.database import EMBEDDED
+    from fixsim.audit.lag import NOTHING_SHIPPED, measure_lag
     from fixsim.audit.moments import show_moment
+    from fixsim.audit.place import has_cluster
     from fixsim.audit.queries import find_progress
 
-    progress = _ask(data_dir, database_url, find_progress, note=False)
+    embedded = database_url in (None, EMBEDDED)
+    if embedded and (data_dir / "journal").is_dir() and not has_cluster(data_dir):
+        progress = NOTHING_SHIPPED  # the database is still being made, or there never was one
+    else:
+        progress = _ask(data_dir, database_url, find_progress, note=False, unmade=NOTHING_SHIPPED)
     try:
         behind = measure_lag(data_dir, progress, time.time_ns())
     except JournalError as error:
