@@ -28,6 +28,7 @@ from fixsim.session import (
     SessionProfile,
 )
 from fixsim.session import resend as resending
+from fixsim.session.answers import way_back
 from fixsim.session.events import Fields
 from fixsim.units import NS_PER_S, format_utc_timestamp
 
@@ -152,9 +153,9 @@ class Owner:
         names = ((49, self.profile.sender_comp_id), (56, self.profile.target_comp_id), (34, b"%d" % number))
         self.out.append(codec.encode(msg_type, (*names, *header), rest))
 
-    def send(self, msg_type: bytes, body: Fields) -> None:
+    def send(self, msg_type: bytes, body: Fields, route: Fields = ()) -> None:
         """Say an application message of the owner's own."""
-        self.write(msg_type, (), body)
+        self.write(msg_type, route, body)
         self.session.sent(self.now_ns)
 
     def _resend(self, begin: int, end: int) -> None:
@@ -193,11 +194,11 @@ class Owner:
                 (14, b"0"),
                 (6, b"0"),
             )
-            self.send(b"8", body)
+            self.send(b"8", body, way_back(message))
         elif message.msg_type != b"8" or self.role == "acceptor":
             number = message.get(34, b"")
             body = ((45, number), (58, b"Unsupported Message Type"), (372, message.msg_type), (380, b"3"))
-            self.send(b"j", body)
+            self.send(b"j", body, way_back(message))
 
 
 class CorePeer:
