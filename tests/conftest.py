@@ -7,6 +7,7 @@ them, find the same kernels. Without compilation (NUMBA_DISABLE_JIT=1) property 
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 _base = os.environ.get("XDG_CACHE_HOME")
@@ -20,6 +21,18 @@ os.environ["FIXSIM_KERNEL_CACHE"] = _cache
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 # The first call of a kernel may compile for seconds: a deadline for one example would say nothing.
-settings.register_profile("compiled", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Under CI the examples are always the same ones: what fails there fails here.
+settings.register_profile(
+    "compiled", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
 settings.register_profile("plain", settings.get_profile("compiled"), max_examples=25)
 settings.load_profile("plain" if PLAIN else "compiled")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the kernels once, before the first test waits for them; a moment when they are in the cache."""
+    if PLAIN or hasattr(session.config, "workerinput") or session.config.option.collectonly:
+        return
+    from fixsim.gateway.warmup import compile_kernels
+
+    compile_kernels(lambda line: print(line, flush=True))

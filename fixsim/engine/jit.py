@@ -32,7 +32,8 @@ def meaning(source: str) -> str:
 
 def kernel_digest() -> str:
     """Digest of all sources that kernels are compiled from, and of the libraries that compile them."""
-    digest = hashlib.sha256()
+    # numba looks for a cached kernel by the place of its source: another checkout has a folder of its own
+    digest = hashlib.sha256(str(PACKAGE).encode())
     for source in sorted((PACKAGE / "engine").glob("*.py")):
         digest.update(source.read_bytes())
     for source in (PACKAGE / "layout.py", PACKAGE / "limits.py"):
