@@ -14,7 +14,6 @@ from fixsim.layout import Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 from fixsim.units import NS_PER_S
 
-
 #: The cursor of a database to which nothing was ever shipped: it may have no tables yet.
 NOTHING_SHIPPED: Final[Mapping[str, Any]] = {
     "batch": 0, "position": 0, "part": 0, "last_position": None, "messages": 0, "last_time_ns": None, "written_at": None,
