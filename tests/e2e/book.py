@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 
-from peer import fields
+from e2e.peer import fields
 
 #: What a report says about an order that is not in the book (any more).
 CLOSED = frozenset({b"2", b"4", b"8", b"C"})

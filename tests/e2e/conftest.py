@@ -10,7 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "interop"))
 
-from venue import Nursery, kill, processes_of  # noqa: E402  # it needs the interop harness
+from e2e.load import Load, MakeLoad
+from e2e.venue import Nursery, kill, processes_of
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,20 @@ def nursery() -> Iterator[Nursery]:
     one = Nursery()
     yield one
     one.close()
+
+
+@pytest.fixture
+def make_load() -> Iterator[MakeLoad]:
+    """Makes loads; whatever happens, none stays connected."""
+    made: list[Load] = []
+
+    def make(seed: int, sessions: int, symbols: int, prefix: str = "PEER") -> Load:
+        made.append(Load(seed, sessions, symbols, prefix))
+        return made[-1]
+
+    yield make
+    for load in made:
+        load.close()
 
 
 @pytest.fixture
@@ -38,7 +53,7 @@ def small(tmp_path: Path) -> Path:
     """A configuration that starts quickly."""
     path = tmp_path / "small.toml"
     path.write_text(
-        '[capacities]\norders = 65_536\nsessions = 64\ninstruments = 16\nprice_levels = 16_384\nclordid_memory = 65_536\n'
+        "[capacities]\norders = 65_536\nsessions = 64\ninstruments = 16\nprice_levels = 16_384\nclordid_memory = 65_536\n"
         '[[instruments]]\nsymbol = "SYM*"\ntick_size = 0.01\nlot_size = 1\nmax_qty = 1_000_000\n'
         '[[counterparties]]\nsender_comp_id = "*"\n'
     )

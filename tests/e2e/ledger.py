@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from book import Books
-from peer import ADMIN, Conversation, Peer, substance, value
-
+from e2e.book import Books
+from e2e.peer import ADMIN, Conversation, Peer, substance, value
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import Record, records
 from fixsim.journal.resend import expand
@@ -136,11 +135,12 @@ class Ledger:
 
     def _add(self, record: Record, part: int, direction: str, frame: bytes) -> None:
         seq = value(frame, b"34")
+        cl_ord_id, order_id, exec_id, symbol = (_named(frame, tag) for tag in (11, 37, 17, 55))
         self.rows.append(
             Row(
                 record.position, part, record.time_ns, direction, self._names[record.session], record.run,
-                int(seq) if seq.isdigit() else 0, _text(value(frame, b"35")) or "", *(_named(frame, tag) for tag in (11, 37, 17, 55)),
-                record.link, frame,
+                int(seq) if seq.isdigit() else 0, _text(value(frame, b"35")),
+                cl_ord_id, order_id, exec_id, symbol, record.link, frame,
             )
         )  # fmt: skip
 

@@ -4,9 +4,10 @@ import re
 import time
 from collections.abc import Callable
 from random import Random
+from typing import Protocol
 
-from peer import Peer, render, stamp
-from venue import PATIENCE_S
+from e2e.peer import Peer, render, stamp
+from e2e.venue import PATIENCE_S
 
 #: Bytes a peer may owe its connection before it says nothing more.
 BACKLOG_MAX = 1 << 16
@@ -120,7 +121,8 @@ class Trader:
         return b"11=%b\x01%b" % (name, self._terms(symbol, side))
 
     def _garble(self) -> None:
-        whole = render(b"D", self.peer.name, self.peer.next_out, b"52=%b\x01" % stamp(), b"11=GARBLED\x0155=SYM000\x01" + ODD_FIELDS[2])
+        body = b"11=GARBLED\x0155=SYM000\x01" + ODD_FIELDS[2]
+        whole = render(b"D", self.peer.name, self.peer.next_out, b"52=%b\x01" % stamp(), body)
         garbled = (
             whole[:-4] + b"%03d\x01" % ((int(whole[-4:-1]) + 1) % 256),
             whole.replace(b"\x0155=", b"\x01garbled="),
@@ -220,4 +222,13 @@ class Load:
             peer.drop()
 
     def _turn(self) -> bool:
-        return any([peer.turn() for peer in self.peers])
+        moved = False
+        for peer in self.peers:
+            moved |= peer.turn()
+        return moved
+
+
+class MakeLoad(Protocol):
+    """Makes a `Load` that is closed when the test ends."""
+
+    def __call__(self, seed: int, sessions: int, symbols: int, prefix: str = "PEER") -> Load: ...

@@ -6,6 +6,7 @@ is said twice must be the same twice. It keeps every byte of every connection, a
 
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 SOH = b"\x01"
@@ -33,7 +34,7 @@ def stamp() -> bytes:
 
 def fields(frame: bytes) -> dict[bytes, bytes]:
     """The fields of a frame of the exchange by tag; of those that repeat, the last."""
-    return dict(part.partition(b"=")[::2] for part in frame.split(SOH)[:-1])  # type: ignore[misc]  # pairs
+    return dict(part.partition(b"=")[::2] for part in frame.split(SOH)[:-1])
 
 
 def substance(frame: bytes) -> list[bytes]:
@@ -277,7 +278,7 @@ def _is_application(frame: bytes | None) -> bool:
     return frame is not None and value(frame, b"35") not in ADMIN
 
 
-def _each_frame(octets: bytes, hear: "object") -> bytes:
+def _each_frame(octets: bytes, hear: Callable[[bytes], None]) -> bytes:
     """Hand each whole frame of the exchange to `hear`; the rest. A frame that is not well-formed is the exchange's fault."""
     at = 0
     while True:
@@ -293,6 +294,6 @@ def _each_frame(octets: bytes, hear: "object") -> bytes:
             break
         frame = octets[at : end + 7]
         assert frame[-7:] == b"10=%03d\x01" % (sum(frame[:-7]) & 255), frame
-        hear(frame)  # type: ignore[operator]
+        hear(frame)
         at = end + 7
     return octets[at:]

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import asyncpg
-from ledger import Ledger, Row
-from peer import fields, value
 
+from e2e.ledger import Ledger, Row
+from e2e.peer import fields, value
 from fixsim.audit.database import EMBEDDED, Database, open_database
 
 MESSAGES = f"SELECT {', '.join(Row._fields)} FROM messages ORDER BY position, part"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -37,10 +37,11 @@ class Nursery:
 
     def __init__(self) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as we do
+        command = [sys.executable, str(Path(__file__).with_name("nursery.py"))]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("nursery.py"))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, cwd=ROOT, env=environment
+        )
         self._said = b""
         assert self.line(3 * PATIENCE_S) == "nursery ready"
 
@@ -159,7 +160,7 @@ def postmaster_of(data_dir: Path) -> psutil.Process | None:
 
 def _words(process: psutil.Process) -> list[str]:
     with contextlib.suppress(psutil.Error):
-        return process.cmdline()
+        return list(process.cmdline())
     return []
 
 
@@ -171,13 +172,3 @@ def kill(process: psutil.Process | None) -> bool:
         process.kill()
         return True
     return False
-
-
-@contextlib.contextmanager
-def removed_cluster(data_dir: Path) -> Iterator[None]:
-    """In the end nobody works for `data_dir` any more."""
-    try:
-        yield
-    finally:
-        for process in processes_of(data_dir):
-            kill(process)
