@@ -73,9 +73,12 @@ def client(
     Exit codes: 0 accepted, 1 refused or no answer, 2 a mistake on the command line.
     """
     from fixsim.client.desk import Client
+    from fixsim.client.grammar import sayable
     from fixsim.client.store import FileStore
     from fixsim.client.teller import Teller
 
+    for text in (sender, target, username or ""):
+        sayable(text)
     request = _request(words, {"tif": tif, "id": cl_ord_id, "account": account})
     if resume and store is None:
         store = _state_directory(f"{host}-{port}-{sender}-{target}")
@@ -126,10 +129,20 @@ def _state_directory(name: str) -> Path:
 def _password(ask: bool, env_file: Path | None) -> str | None:
     """The password, never from the command line, where everybody could read it."""
     if ask:
-        return str(typer.prompt("password", hide_input=True, err=True))
-    if env_file is None:
-        return os.environ.get(PASSWORD_VARIABLE)
-    for line in env_file.read_text().splitlines():
+        found = str(typer.prompt("password", hide_input=True, err=True))
+    elif env_file is not None:
+        found = _from_file(env_file)
+    else:
+        found = os.environ.get(PASSWORD_VARIABLE, "")
+    if not found:
+        return None
+    if not found.isprintable():  # half characters are not printable either
+        raise UsageError("the password holds characters that cannot be said in FIX")
+    return found
+
+
+def _from_file(env_file: Path) -> str:
+    for line in env_file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and name.strip() == PASSWORD_VARIABLE:
             return value.strip().strip("'\"")
@@ -139,7 +152,10 @@ def _password(ask: bool, env_file: Path | None) -> str | None:
 def _tls(wanted: bool, ca: Path | None, certificate: Path | None) -> ssl.SSLContext | None:
     if not (wanted or ca or certificate):
         return None
-    context = ssl.create_default_context(cafile=None if ca is None else str(ca))
-    if certificate is not None:
-        context.load_cert_chain(certificate)
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        if certificate is not None:
+            context.load_cert_chain(certificate)
+    except OSError as error:
+        raise UsageError(f"--ca or --certificate: {error.strerror or error}") from error
     return context

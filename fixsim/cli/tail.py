@@ -1,5 +1,6 @@
 """`fixsim tail`: what happens on the exchange, live and decoded, straight from the journal."""
 
+import os
 import sys
 import time
 from collections import deque
@@ -33,7 +34,7 @@ def tail(
     """Follow the messages live, decoded. Needs no database; the exchange may run or not."""
     reader = open_journal(data_dir)
     narrator = Narrator(reader, raw)
-    wanted_symbol = None if symbol is None else symbol.encode()
+    wanted_symbol = None if symbol is None else os.fsencode(symbol)
 
     def wanted(record: Record) -> bool:
         if record.kind == Kind.TICK and not ticks:

@@ -106,6 +106,11 @@ def profile_of(identity: Identity) -> SessionProfile:
     )
 
 
+def _without_secrets(body: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """What is kept of a Logon(A): it is never said again, and a password lies nowhere in clear."""
+    return [field for field in body if field[0] not in (tags.PASSWORD, tags.NEW_PASSWORD)]
+
+
 def anything_goes(message: Message) -> SessionRejection | None:
     """The lenient reader's validator: what the exchange says is shown, not judged."""
     return None
@@ -267,7 +272,7 @@ class Core:
         self.store.next_out = seq + 1
         header = self._header(seq, [(tags.SENDING_TIME, format_utc_timestamp(now_ns, TIME_DIGITS))])
         frame = codec.encode(msg_type, [*header, *route], body)
-        self.store.keep(seq, frame)
+        self.store.keep(seq, frame if msg_type != MsgType.LOGON else codec.encode(msg_type, header, _without_secrets(body)))
         self._outgoing += frame
         return seq
 

@@ -82,8 +82,17 @@ def split_options(words: list[str]) -> tuple[list[str], dict[str, str]]:
     return plain, options
 
 
+def sayable(text: str) -> str:
+    """`text`, which is to travel in a FIX field. Raises UsageError for control characters and bytes that are no text."""
+    if any(ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in text):
+        raise UsageError(f"{text!r} cannot be said in FIX")
+    return text
+
+
 def parse(words: list[str], options: dict[str, str]) -> Request:
     """Words as a request; `options` may hold tif, id and account. Raises UsageError with the right usage."""
+    for text in (*words, *options.values()):
+        sayable(text)
     verb = words[0].lower()
     if verb == "exit":
         verb = "quit"

@@ -56,9 +56,9 @@ def _piped_lines(client: Client) -> Iterator[str]:
         chunk = os.read(stdin, 65_536)
         *lines, waiting = (waiting + chunk).split(b"\n")
         for line in lines:
-            yield line.decode()
+            yield line.decode(errors="surrogateescape")
         if not chunk:
-            yield waiting.decode()
+            yield waiting.decode(errors="surrogateescape")
             return
 
 

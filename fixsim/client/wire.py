@@ -107,8 +107,9 @@ class Wire:
         try:
             self.wait_until(lambda: self.logged_on, "the Logon")
         except ConnectionLost as lost:
+            reason = self.core.farewell or self.why_closed
             self._drop("Logon refused")
-            raise LogonRefused(f"{self.place}: {self.core.farewell or lost}") from lost
+            raise LogonRefused(f"{self.place}: {reason}") from lost
         except NoAnswer:
             self._drop("no answer to the Logon")
             raise
