@@ -1,6 +1,7 @@
 """The books as they follow from reports: nothing but ExecutionReports goes in, the order of every queue comes out."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -57,6 +58,11 @@ class Books:
         orders = self._sides[symbol, side].items()
         sign = -1 if side == b"1" else 1
         return [(name, one.price, one.leaves) for name, one in sorted(orders, key=lambda pair: sign * pair[1].price)]
+
+    def everything(self) -> Iterator[tuple[bytes, Decimal, Decimal]]:
+        """(OrderID, price, leaves) of every resting order."""
+        for orders in self._sides.values():
+            yield from ((name, one.price, one.leaves) for name, one in orders.items())
 
 
 def shown(snapshot: bytes) -> dict[bytes, list[tuple[bytes, Decimal, Decimal]]]:

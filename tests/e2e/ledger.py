@@ -74,7 +74,7 @@ class Ledger:
 
     def __init__(self, data_dir: Path) -> None:
         self._directory = journal_directory(data_dir)
-        self._position: int | None = None
+        self.position = 0
         self._names: dict[int, str] = {}
         self.links: dict[int, Link] = {}
         self.sessions: dict[str, Told] = defaultdict(Told)
@@ -86,10 +86,10 @@ class Ledger:
     def read_on(self) -> None:
         """Take what was sealed since the last time."""
         reader = Reader(self._directory)
-        for batch in reader.batches(self._position):
+        for batch in reader.batches(self.position):
             for record in records(batch.view):
                 self._take(reader, record)
-            self._position = batch.end
+            self.position = batch.end
 
     def _take(self, reader: Reader, record: Record) -> None:
         match record.kind:

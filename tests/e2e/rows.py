@@ -15,6 +15,7 @@ EXECUTIONS = (
     "FROM executions ORDER BY position"
 )
 TRADES = "SELECT match_id FROM trades ORDER BY match_id::bigint"
+OPEN_ORDERS = "SELECT order_id, price, leaves_qty FROM orders WHERE ord_status IN ('0', '1')"
 RESENT = "SELECT count(*) FROM sessions WHERE event = 'resent'"
 
 
@@ -33,6 +34,8 @@ async def _check(ledger: Ledger, database: Database) -> None:
     try:
         await _check_messages(ledger, connection)
         await _check_executions(ledger, connection)
+        found = {(order_id.encode(), price, leaves) for order_id, price, leaves in await connection.fetch(OPEN_ORDERS)}
+        assert found == set(ledger.books.everything())
         assert await connection.fetchval(RESENT) == ledger.resends
         assert await connection.fetchval("SELECT messages FROM shipped") == len(ledger.rows)
     finally:

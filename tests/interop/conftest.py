@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import ServerProcess
+from harness import QuickFixClient, ServerProcess
 
 #: The first start may compile kernels, and nothing is ready before that.
 TIMEOUT_S = 600
@@ -22,3 +22,10 @@ def server() -> Iterator[ServerProcess]:
     """`fixsim serve --fresh` with the built-in configuration, the house included."""
     with ServerProcess() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def no_client_outlives_its_test() -> Iterator[None]:
+    """A test that fails leaves no QuickFIX thread behind."""
+    yield
+    QuickFixClient.drop_all()

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import quickfix
 
@@ -254,8 +254,11 @@ def stamp() -> str:
 class QuickFixClient(quickfix.Application):  # type: ignore[misc]  # the package has no types
     """The QuickFIX initiator, its settings in a file, what it received in lists.
 
-    `settings` replaces or adds keys of the session's section. Callbacks run on QuickFIX's thread.
+    `settings` replaces or adds keys of the session's section. Callbacks run on QuickFIX's thread: a client that is collected
+    while that thread runs would take the process with it, so those that run are kept, and `drop_all` ends them.
     """
+
+    _running: ClassVar[set["QuickFixClient"]] = set()
 
     def __init__(self, port: int, directory: Path, sender: str = "QF", **settings: object) -> None:
         super().__init__()
@@ -271,7 +274,11 @@ class QuickFixClient(quickfix.Application):  # type: ignore[misc]  # the package
         self._settings = write_settings(directory, port, sender, settings)
 
     def __enter__(self) -> "QuickFixClient":
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.drop()
+            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -287,21 +294,30 @@ class QuickFixClient(quickfix.Application):  # type: ignore[misc]  # the package
         initiator = quickfix.SocketInitiator(self, stores, settings, logs)
         self._parts = (initiator, logs, stores, settings)  # QuickFIX keeps no references to them
         before = self.logons
+        self._running.add(self)
         initiator.start()
         if wait:
             self.wait(lambda: self.logons > before, "a Logon")
 
     def stop(self) -> None:
         """Log out and let go of everything."""
-        if self._parts:
-            self._parts[0].stop()
-            self._parts = ()
+        self._let_go()
 
     def drop(self) -> None:
         """Let go without a Logout."""
+        self._let_go(True)
+
+    def _let_go(self, *force: bool) -> None:
         if self._parts:
-            self._parts[0].stop(True)
+            self._parts[0].stop(*force)
             self._parts = ()
+            self._running.discard(self)
+
+    @classmethod
+    def drop_all(cls) -> None:
+        """Let go of whatever a test left running."""
+        for client in list(cls._running):
+            client.drop()
 
     @property
     def session(self) -> Any:
