@@ -38,10 +38,10 @@ def run(data_dir: Path, url: str, log: Callable[[str], None], *, until_end: bool
 
     ShippingError when there is no such database; one that is away is waited for.
     """
+    database = open_database(data_dir, url, log, idle=idle)
     if idle:
         make_idle(os.getpid())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    database = open_database(data_dir, url, log, idle=idle)
     return asyncio.run(_run(Shipper(data_dir, database, log), database, until_end))
 
 

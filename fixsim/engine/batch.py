@@ -10,7 +10,7 @@ import numpy as np
 from fixsim.engine import scan
 from fixsim.engine.ascii import put_bytes
 from fixsim.engine.book import MARKET, MORE, cancel, enter, has_level_room, has_order_room, replace
-from fixsim.engine.index import find_name, has_name_room
+from fixsim.engine.index import find_name, has_name_room, same_bytes
 from fixsim.engine.jit import kernel
 from fixsim.engine.symbols import find_book
 from fixsim.engine.tape import has_tape_room, put_record
@@ -44,10 +44,7 @@ def same_text(m, buffer, slot, text, begin, length):
     at = m.spots[2 * slot]
     if m.spots[2 * slot + 1] - at != length:
         return False
-    for i in range(length):
-        if buffer[at + i] != text[begin + i]:
-            return False
-    return True
+    return same_bytes(buffer, at, text, begin, length)
 
 
 @kernel

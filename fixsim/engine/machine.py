@@ -1,10 +1,12 @@
 """The machine: all hot state of the exchange as one bundle of tables, made once at start from the capacities."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
+from fixsim.engine.table import MachineType, TableType
 from fixsim.layout import BOOK, CORE, ECHO, LADDER_FAN, LEVEL, NAME, NIL, ORDER, SESSION, SIDE, TAPE
 from fixsim.limits import BATCH_BYTES
 
@@ -14,28 +16,76 @@ SPOTS = 16
 Table = npt.NDArray[np.void]
 
 
-class Machine(NamedTuple):
-    """Tables of `fixsim.layout`.
+#: Bytes that may be read behind the last row of every table: kernels read text eight bytes at a time.
+SLACK_BYTES = 64
 
-    index arrays hold row + 1, so that zero means empty. Rows are taken fresh, then from free lists.
-    """
+#: Name and dtype of each table. Index arrays hold row + 1, so that zero means empty. Rows are fresh, then from free lists.
+TABLES: dict[str, np.dtype[Any]] = {
+    "orders": ORDER,
+    "names": NAME,
+    "name_index": np.dtype(np.int32),  # open addressing over NAME.hash, a power of two
+    "levels": LEVEL,
+    "node_bits": np.dtype(np.int64),  # which children a ladder node has, bits 0 to 31
+    "node_child": np.dtype(np.int32),  # LADDER_FAN children per node: a node, or at the bottom a LEVEL row
+    "sides": SIDE,  # two for each book
+    "books": BOOK,
+    "book_index": np.dtype(np.int32),  # open addressing over Symbol(55), a power of two
+    "sessions": SESSION,
+    "echoes": ECHO,
+    "core": CORE,  # one row
+    "tape": TAPE,  # one row
+    "batch": np.dtype(np.uint8),  # the batch being written
+    "words": np.dtype(np.int64),  # the same memory, by eight bytes
+    "spots": np.dtype(np.int64),  # scratch of a scan: where each value of a frame begins and ends
+}
 
-    orders: Table  # ORDER[n]
-    names: Table  # NAME[n]
-    name_index: npt.NDArray[np.int32]  # open addressing over NAME.hash, a power of two
-    levels: Table  # LEVEL[n]
-    node_bits: npt.NDArray[np.int64]  # which children a ladder node has, bits 0 to 31
-    node_child: npt.NDArray[np.int32]  # LADDER_FAN children per node: a node, or at the bottom a LEVEL row
-    sides: Table  # SIDE[2 x books]
-    books: Table  # BOOK[n]
-    book_index: npt.NDArray[np.int32]  # open addressing over Symbol(55), a power of two
-    sessions: Table  # SESSION[n]
-    echoes: Table  # ECHO[n]
-    core: Table  # CORE[1]
-    tape: Table  # TAPE[1]
-    batch: npt.NDArray[np.uint8]  # the batch being written
-    words: npt.NDArray[np.int64]  # the same memory, by eight bytes
-    spots: npt.NDArray[np.int64]  # scratch of a scan: where each value of a frame begins and ends
+
+class Machine:
+    """Tables of `fixsim.layout`, each an attribute, and `address`: where a kernel finds them all."""
+
+    orders: Table
+    names: Table
+    name_index: npt.NDArray[np.int32]
+    levels: Table
+    node_bits: npt.NDArray[np.int64]
+    node_child: npt.NDArray[np.int32]
+    sides: Table
+    books: Table
+    book_index: npt.NDArray[np.int32]
+    sessions: Table
+    echoes: Table
+    core: Table
+    tape: Table
+    batch: npt.NDArray[np.uint8]
+    words: npt.NDArray[np.int64]
+    spots: npt.NDArray[np.int64]
+    _numba_type_: MachineType
+
+    def __init__(self, rows: dict[str, int]) -> None:
+        """`rows` has the number of rows of each table but `batch`, which shares the memory of `words`."""
+        for name, count in rows.items():
+            setattr(self, name, new_table(TABLES[name], count))
+        self.batch = self.words.view(np.uint8)
+        places = [(table.ctypes.data, len(table)) for table in self.tables().values()]
+        self._places = np.array(places, np.int64)
+        self.address = int(self._places.ctypes.data)
+
+    def tables(self) -> dict[str, Table]:
+        """All tables by name, in the order of `TABLES`."""
+        return {name: getattr(self, name) for name in TABLES}
+
+
+def new_table(dtype: np.dtype[Any], rows: int) -> Table:
+    """`rows` rows of zeros, and some slack behind them."""
+    slack = -(-SLACK_BYTES // dtype.itemsize)
+    return np.zeros(rows + slack, dtype)[:rows]
+
+
+MACHINE = MachineType([(name, TableType(numba.from_dtype(dtype))) for name, dtype in TABLES.items()])
+
+
+#: What numba looks for first when it is given a machine.
+Machine._numba_type_ = MACHINE
 
 
 #: Tables that are state; the others are the batch being written.
@@ -67,24 +117,24 @@ def _power_of_two(least: int) -> int:
 
 def new_machine(sizes: Sizes) -> Machine:
     """An empty machine. Memory is claimed now and touched when used."""
-    words = np.zeros((BATCH_BYTES + (2 << 20)) // 8, np.int64)
     machine = Machine(
-        orders=np.zeros(sizes.orders, ORDER),
-        names=np.zeros(sizes.names, NAME),
-        name_index=np.zeros(_power_of_two(2 * sizes.names), np.int32),
-        levels=np.zeros(sizes.levels, LEVEL),
-        node_bits=np.zeros(sizes.nodes, np.int64),
-        node_child=np.zeros(sizes.nodes * LADDER_FAN, np.int32),
-        sides=np.zeros(2 * sizes.books, SIDE),
-        books=np.zeros(sizes.books, BOOK),
-        book_index=np.zeros(_power_of_two(2 * sizes.books), np.int32),
-        sessions=np.zeros(sizes.sessions, SESSION),
-        echoes=np.zeros(sizes.echoes, ECHO),
-        core=np.zeros(1, CORE),
-        tape=np.zeros(1, TAPE),
-        batch=words.view(np.uint8),
-        words=words,
-        spots=np.zeros(2 * SPOTS, np.int64),
+        {
+            "orders": sizes.orders,
+            "names": sizes.names,
+            "name_index": _power_of_two(2 * sizes.names),
+            "levels": sizes.levels,
+            "node_bits": sizes.nodes,
+            "node_child": sizes.nodes * LADDER_FAN,
+            "sides": 2 * sizes.books,
+            "books": sizes.books,
+            "book_index": _power_of_two(2 * sizes.books),
+            "sessions": sizes.sessions,
+            "echoes": sizes.echoes,
+            "core": 1,
+            "tape": 1,
+            "words": (BATCH_BYTES + (2 << 20)) // 8,
+            "spots": 2 * SPOTS,
+        }
     )
     core = machine.core[0]
     for field in ("orders_free", "names_free", "levels_free", "nodes_free", "taker"):

@@ -15,18 +15,26 @@ from fixsim.engine.ascii import (
     put_tag,
     put_text_field,
     put_uint_field,
+    tag_word,
 )
 from fixsim.engine.index import put_name
 from fixsim.engine.jit import kernel, leaf
 from fixsim.engine.tape import put_said
+from fixsim.engine.words import store_word
 from fixsim.layout import NIL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 
-BEGIN = np.frombuffer(b"8=FIX.4.4\x019=000\x0135=8\x01", np.uint8)
+BEGIN = b"8=FIX.4.4\x019=000\x0135=8\x01"
+BEGIN_WORDS = tuple(int.from_bytes(BEGIN[i : i + 8], "little") for i in range(0, len(BEGIN), 8))
 #: Where BodyLength's three digits and the first byte it counts lie in a frame.
 LENGTH_AT = 12
 BODY_AT = 16
 SOH = 1
+#: Tags as they are written.
+T6, T10, T11, T14, T17, T31, T32, T34, T37, T38, T39, T40, T41, T44, T52, T54, T55, T59, T60, T150, T151, T369, T527, T851 = (
+    tag_word(tag)
+    for tag in (6, 10, 11, 14, 17, 31, 32, 34, 37, 38, 39, 40, 41, 44, 52, 54, 55, 59, 60, 150, 151, 369, 527, 851)
+)
 OUT = Kind.OUT
 MSG_TYPE_8 = 0x38
 MARKET = 0x31
@@ -55,13 +63,13 @@ def average_price(notional, cum, tick_mantissa, price_decimals, avg_px_decimals)
 def put_average(m, at, order, book):
     """Write AvgPx(6): a bare 0 as long as nothing has traded."""
     if order["cum"] == 0:
-        return put_uint_field(m.batch, at, 6, 0)
+        return put_uint_field(m.batch, at, T6, 0)
     decimals = np.int64(m.core[0]["avg_px_decimals"])
     value = average_price(
         np.int64(order["notional"]), np.int64(order["cum"]), np.int64(book["tick_mantissa"]),
         np.int64(book["price_decimals"]), decimals,
     )
-    return put_decimal_field(m.batch, at, 6, value, decimals)
+    return put_decimal_field(m.batch, at, T6, value, decimals)
 
 
 @leaf
@@ -82,7 +90,7 @@ def close_frame(m, start, at):
         at += 1
         moved = 1
     total = byte_sum(batch, start, at)
-    at = put_tag(batch, at, 10)
+    at = put_tag(batch, at, T10)
     at = put_padded(batch, at, total & 255, 3)
     batch[at] = SOH
     return at + 1, moved
@@ -97,14 +105,17 @@ def put_header(m, start, session, route):
     batch = m.batch
     tape = m.tape[0]
     row = m.sessions[session]
-    at = put_bytes(batch, start, BEGIN, 0, BEGIN.size)
+    store_word(batch, start, BEGIN_WORDS[0])
+    store_word(batch, start + 8, BEGIN_WORDS[1])
+    store_word(batch, start + 16, BEGIN_WORDS[2])
+    at = start + len(BEGIN)
     at = put_bytes(batch, at, row["comp_ids"], 0, np.int64(row["comp_ids_length"]))
-    at = put_uint_field(batch, at, 34, np.int64(row["next_out"]))
-    at = put_text_field(batch, at, 52, tape["stamp"], 0, np.int64(tape["stamp_length"]))
+    at = put_uint_field(batch, at, T34, np.int64(row["next_out"]))
+    at = put_text_field(batch, at, T52, tape["stamp"], 0, np.int64(tape["stamp_length"]))
     if route != NIL:
         at = put_bytes(batch, at, m.echoes[route]["text"], 0, np.int64(m.echoes[route]["split"]))
     if row["tells_processed"] != 0:
-        at = put_uint_field(batch, at, 369, max(0, np.int64(row["next_in"]) - 1))
+        at = put_uint_field(batch, at, T369, max(0, np.int64(row["next_in"]) - 1))
     return at
 
 
@@ -116,14 +127,14 @@ def put_terms(m, at, order, book):
     if echo != NIL:
         split = np.int64(m.echoes[echo]["split"])
         at = put_bytes(batch, at, m.echoes[echo]["text"], split, np.int64(m.echoes[echo]["length"]) - split)
-    at = put_text_field(batch, at, 55, book["symbol"], 0, np.int64(book["symbol_length"]))
-    at = put_char_field(batch, at, 54, order["side"])
+    at = put_text_field(batch, at, T55, book["symbol"], 0, np.int64(book["symbol_length"]))
+    at = put_char_field(batch, at, T54, order["side"])
     lot, decimals = np.int64(book["lot_mantissa"]), np.int64(book["qty_decimals"])
-    at = put_decimal_field(batch, at, 38, np.int64(order["qty"]) * lot, decimals)
-    at = put_char_field(batch, at, 40, order["ord_type"])
+    at = put_decimal_field(batch, at, T38, np.int64(order["qty"]) * lot, decimals)
+    at = put_char_field(batch, at, T40, order["ord_type"])
     if order["ord_type"] != MARKET:
-        at = put_price(m, at, 44, np.int64(order["price"]), book)
-    return put_char_field(batch, at, 59, order["tif"])
+        at = put_price(m, at, T44, np.int64(order["price"]), book)
+    return put_char_field(batch, at, T59, order["tif"])
 
 
 @leaf
@@ -140,10 +151,10 @@ def put_progress(m, at, order, book):
     batch = m.batch
     tape = m.tape[0]
     lot, decimals = np.int64(book["lot_mantissa"]), np.int64(book["qty_decimals"])
-    at = put_decimal_field(batch, at, 151, np.int64(order["leaves"]) * lot, decimals)
-    at = put_decimal_field(batch, at, 14, np.int64(order["cum"]) * lot, decimals)
+    at = put_decimal_field(batch, at, T151, np.int64(order["leaves"]) * lot, decimals)
+    at = put_decimal_field(batch, at, T14, np.int64(order["cum"]) * lot, decimals)
     at = put_average(m, at, order, book)
-    return put_text_field(batch, at, 60, tape["stamp"], 0, np.int64(tape["stamp_length"]))
+    return put_text_field(batch, at, T60, tape["stamp"], 0, np.int64(tape["stamp_length"]))
 
 
 @leaf
@@ -170,15 +181,15 @@ def report(m, slot, exec_type, name, orig, route, lots, price, liquidity):
     start = np.int64(m.tape[0]["used"]) + RECORD_HEADER_BYTES
     at = put_header(m, start, session, route)
     at_order = at + 3
-    at = put_uint_field(batch, at, 37, np.int64(order["order_id"]))
+    at = put_uint_field(batch, at, T37, np.int64(order["order_id"]))
     at_name = at + 3
-    at = put_name_field(m, at, 11, name)
+    at = put_name_field(m, at, T11, name)
     if orig != NIL:
-        at = put_name_field(m, at, 41, orig)
+        at = put_name_field(m, at, T41, orig)
     at_exec = at + 3
-    at = put_uint_field(batch, at, 17, np.int64(core["exec_id"]))
-    at = put_char_field(batch, at, 150, exec_type)
-    at = put_char_field(batch, at, 39, order["status"])
+    at = put_uint_field(batch, at, T17, np.int64(core["exec_id"]))
+    at = put_char_field(batch, at, T150, exec_type)
+    at = put_char_field(batch, at, T39, order["status"])
     at_terms = at
     at = put_terms(m, at, order, book)
     echo = np.int64(order["echo"])
@@ -187,12 +198,12 @@ def report(m, slot, exec_type, name, orig, route, lots, price, liquidity):
         at_symbol += np.int64(m.echoes[echo]["length"]) - np.int64(m.echoes[echo]["split"])
     if exec_type == TRADE:
         lot = np.int64(book["lot_mantissa"])
-        at = put_decimal_field(batch, at, 32, lots * lot, np.int64(book["qty_decimals"]))
-        at = put_price(m, at, 31, price, book)
+        at = put_decimal_field(batch, at, T32, lots * lot, np.int64(book["qty_decimals"]))
+        at = put_price(m, at, T31, price, book)
     at = put_progress(m, at, order, book)
     if exec_type == TRADE:
-        at = put_uint_field(batch, at, 527, np.int64(core["match_id"]))
-        at = put_char_field(batch, at, 851, liquidity)
+        at = put_uint_field(batch, at, T527, np.int64(core["match_id"]))
+        at = put_char_field(batch, at, T851, liquidity)
     end, moved = close_frame(m, start, at)
     shift = moved - start
     first = MSG_TYPE_8 | ((at_name + shift) << 16) | ((at_order + shift) << 32) | ((at_exec + shift) << 48)

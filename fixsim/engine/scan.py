@@ -9,13 +9,17 @@ import numpy as np
 from fixsim.engine.ascii import byte_sum
 from fixsim.engine.jit import kernel
 from fixsim.engine.machine import SPOTS
+from fixsim.engine.words import load_word, plain_run
 from fixsim.layout import NIL
 
 SOH = 1
 EQUALS = 61
 ZERO, NINE, POINT = 48, 57, 46
 
-PREFIX = np.frombuffer(b"8=FIX.4.4\x019=", np.uint8)
+PREFIX = b"8=FIX.4.4\x019="
+PREFIX_BYTES = len(PREFIX)
+PREFIX_WORD = int.from_bytes(PREFIX[:8], "little")
+PREFIX_REST = int.from_bytes(PREFIX[8:], "little")
 #: Shortest stretch worth a look.
 FRAME_BYTES_MIN = 60
 
@@ -42,17 +46,16 @@ def frame_end(buffer, begin, end, max_length):
     """
     if end - begin < FRAME_BYTES_MIN:
         return 0, 0, 0
-    for i in range(PREFIX.size):
-        if buffer[begin + i] != PREFIX[i]:
-            return 0, 0, 0
-    at = begin + PREFIX.size
+    if load_word(buffer, begin) != PREFIX_WORD or load_word(buffer, begin + 8) & 0xFFFFFFFF != PREFIX_REST:
+        return 0, 0, 0
+    at = begin + PREFIX_BYTES
     length = 0
     digits = 0
     while digits < 6 and buffer[at] >= ZERO and buffer[at] <= NINE:
         length = length * 10 + np.int64(buffer[at]) - ZERO
         at += 1
         digits += 1
-    if digits == 0 or buffer[at] != SOH or buffer[begin + PREFIX.size] == ZERO:
+    if digits == 0 or buffer[at] != SOH or buffer[begin + PREFIX_BYTES] == ZERO:
         return 0, 0, 0
     body = at + 1
     stop = body + length
@@ -83,12 +86,17 @@ def scan_fields(m, buffer, begin, end):
     at = begin
     in_body = False
     while at < end:
-        tag = 0
-        first = at
-        while buffer[at] >= ZERO and buffer[at] <= NINE and at - first < 3:
-            tag = tag * 10 + np.int64(buffer[at]) - ZERO
-            at += 1
-        if at == first or buffer[first] == ZERO or buffer[at] != EQUALS or tag >= SLOT_OF_TAG.size:
+        word = load_word(buffer, at)
+        tag = (word & 255) - ZERO
+        second = (word >> 8) & 255
+        if second == EQUALS:
+            value = at + 2
+        else:
+            if second < ZERO or second > NINE or (word >> 16) & 255 != EQUALS:
+                return 0
+            tag = tag * 10 + second - ZERO
+            value = at + 3
+        if word & 255 <= ZERO or word & 255 > NINE or tag >= SLOT_OF_TAG.size:
             return 0
         slot = SLOT_OF_TAG[tag]
         if slot == NIL or (seen >> slot) & 1 == 1:
@@ -97,13 +105,13 @@ def scan_fields(m, buffer, begin, end):
             in_body = True
         elif in_body:
             return 0
-        at += 1
-        value = at
-        while buffer[at] != SOH:
-            if buffer[at] <= 32 or buffer[at] >= 127:
-                return 0
-            at += 1
-        if at == value or at >= end:
+        at = value
+        run = plain_run(load_word(buffer, at))
+        while run == 8:
+            at += 8
+            run = plain_run(load_word(buffer, at))
+        at += run
+        if at == value or at >= end or buffer[at] != SOH:
             return 0
         spots[2 * slot], spots[2 * slot + 1] = value, at
         seen |= 1 << slot
@@ -169,9 +177,8 @@ def time_of_today(m, buffer, begin, end):
     if length != 17 and length != 21 and length != 24 and length != 27:
         return np.int64(-1)
     stamp = m.tape[0]["stamp"]
-    for i in range(9):
-        if buffer[begin + i] != stamp[i]:
-            return np.int64(-1)
+    if load_word(buffer, begin) != load_word(stamp, 0) or buffer[begin + 8] != stamp[8]:
+        return np.int64(-1)
     hour, minute, second = two_digits(buffer, begin + 9), two_digits(buffer, begin + 12), two_digits(buffer, begin + 15)
     if hour > 23 or minute > 59 or second > 59 or buffer[begin + 11] != 58 or buffer[begin + 14] != 58:
         return np.int64(-1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fixsim.engine.index import text_hash
+from fixsim.engine.index import same_bytes, text_hash
 from fixsim.engine.jit import kernel
 from fixsim.layout import NIL
 
@@ -15,12 +15,7 @@ def find_book(m, text, begin, length):
     while m.book_index[at] != 0:
         book = np.int64(m.book_index[at] - 1)
         if np.int64(m.books[book]["symbol_length"]) == length:
-            same = True
-            for i in range(length):
-                if m.books[book]["symbol"][i] != text[begin + i]:
-                    same = False
-                    break
-            if same:
+            if same_bytes(m.books[book]["symbol"], 0, text, begin, length):
                 return book
         at = (at + 1) & mask
     return np.int64(NIL)

@@ -300,5 +300,5 @@ def required(message: Message, tag: int) -> bytes:
 
 
 def _text(value: bytes) -> Any:
-    """A text as the kernels take it: an array of the one kind they are compiled for."""
-    return np.frombuffer(bytearray(value), np.uint8)
+    """A text as the kernels take it: an array of the one kind they are compiled for, which may be read by whole words."""
+    return np.frombuffer(bytearray(value + bytes(8)), np.uint8)[: len(value)]

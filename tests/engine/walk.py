@@ -20,8 +20,8 @@ SIZES = Sizes(
 
 
 def text(value: bytes) -> Any:
-    """A text as kernels take it: uint8[n], writable, as the exchange hands it over."""
-    return np.frombuffer(bytearray(value), np.uint8)
+    """A text as kernels take it: uint8[n + 8], writable, as the exchange hands it over."""
+    return np.frombuffer(bytearray(value + bytes(8)), np.uint8)[: len(value)]
 
 
 def machine_of(**sizes: int) -> Machine:

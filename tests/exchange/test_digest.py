@@ -9,7 +9,7 @@ import pytest
 from flows import SESSIONS, seeded_flow
 
 from exchange.stage import Stage, rehearsed
-from fixsim.engine.machine import STATE_TABLES, Machine
+from fixsim.engine.machine import STATE_TABLES, TABLES, Machine
 from fixsim.exchange.digest import DIGESTED, FRESH, NOT_STATE, beside, state_digest, tables
 from fixsim.exchange.exchange import Exchange
 from fixsim.fix.dictionary import Dictionary
@@ -45,7 +45,7 @@ def walk(thing: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
         return
     seen.add(id(thing))
     if isinstance(thing, Machine):
-        yield from ((f"Machine.{name}", table) for name, table in thing._asdict().items() if name not in STATE_TABLES)
+        yield from ((f"Machine.{name}", table) for name, table in thing.tables().items() if name not in STATE_TABLES)
     elif isinstance(thing, dict):
         for key, value in thing.items():
             yield from walk(key, seen)
@@ -75,7 +75,7 @@ def test_every_attribute_of_a_living_exchange_is_digested_or_known_to_be_no_stat
 
 
 def test_tables_that_are_no_state_are_the_batch_being_written() -> None:
-    assert {f"Machine.{name}" for name in Machine._fields} - {f"Machine.{name}" for name in STATE_TABLES} == {
+    assert {f"Machine.{name}" for name in TABLES} - {f"Machine.{name}" for name in STATE_TABLES} == {
         name for name in NOT_STATE if name.startswith("Machine.")
     }
     assert set(FRESH) <= set(STATE_TABLES)

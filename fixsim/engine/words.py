@@ -1,0 +1,155 @@
+"""Eight bytes at a time: the few operations numba has no word for, as plain Python and as machine code.
+
+A word is eight bytes read as a little-endian signed integer. `load_word` and `store_word` touch eight bytes whatever is wanted
+of them: every buffer of the machine has that much slack behind it. Each function is called by its name in both worlds.
+"""
+
+import llvmlite.ir as ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import lower_builtin, type_callable
+from numba.np.arrayobj import make_array
+
+from fixsim.engine.table import TableType
+
+WORD = ir.IntType(64)
+BYTE = ir.IntType(8)
+
+ONES = 0x0101010101010101
+HIGH_BITS = -0x7F7F7F7F7F7F7F80  # 0x80 in each byte
+LOW_BITS = 0x7F7F7F7F7F7F7F7F
+#: Lowest and highest byte a value may have on the fast door: printable, and no blank.
+PRINTABLE_MIN, PRINTABLE_MAX = 0x21, 0x7E
+
+
+def load_word(octets, at):
+    """The eight bytes from `at`."""
+    return int.from_bytes(bytes(octets[at : at + 8]).ljust(8, b"\0"), "little", signed=True)
+
+
+def store_word(octets, at, word):
+    """Write eight bytes at `at`."""
+    for i in range(8):
+        octets[at + i] = (int(word) >> (8 * i)) & 255
+
+
+def copy_bytes(octets, at, text, begin, length):
+    """Copy `length` bytes of `text` from `begin` to `at`; the two do not overlap."""
+    for i in range(length):
+        octets[at + i] = text[begin + i]
+
+
+def trailing_zeros(word):
+    """Zero bits below the lowest that is set, 64 for none."""
+    word = int(word) & 0xFFFFFFFFFFFFFFFF
+    return 64 if word == 0 else (word & -word).bit_length() - 1
+
+
+def plain_run(word):
+    """How many bytes of a word, from the first, are printable and no blank."""
+    for i in range(8):
+        byte = (int(word) >> (8 * i)) & 255
+        if byte < PRINTABLE_MIN or byte > PRINTABLE_MAX:
+            return i
+    return 8
+
+
+def quotient(value, divisor):
+    """`value // divisor`, neither negative."""
+    return value // divisor
+
+
+# ---------------------------------------------------------------- as machine code
+
+
+def _byte_pointer(context, builder, kind, value, at):
+    """Pointer to byte `at` of a table, an array, or a text in a row."""
+    if isinstance(kind, TableType):
+        data = cgutils.create_struct_proxy(kind)(context, builder, value).data
+    else:
+        data = make_array(kind)(context, builder, value).data
+    return builder.gep(builder.bitcast(data, BYTE.as_pointer()), [at])
+
+
+def _to_word(context, builder, kind, value):
+    return context.cast(builder, value, kind, types.int64)
+
+
+@type_callable(load_word)
+def _type_load_word(context):
+    return lambda octets, at: types.int64
+
+
+@lower_builtin(load_word, types.Any, types.Integer)
+def _lower_load_word(context, builder, sig, args):
+    at = _to_word(context, builder, sig.args[1], args[1])
+    pointer = _byte_pointer(context, builder, sig.args[0], args[0], at)
+    return builder.load(builder.bitcast(pointer, WORD.as_pointer()), align=1)
+
+
+@type_callable(store_word)
+def _type_store_word(context):
+    return lambda octets, at, word: types.none
+
+
+@lower_builtin(store_word, types.Any, types.Integer, types.Integer)
+def _lower_store_word(context, builder, sig, args):
+    at, word = (_to_word(context, builder, kind, value) for kind, value in zip(sig.args[1:], args[1:], strict=True))
+    pointer = _byte_pointer(context, builder, sig.args[0], args[0], at)
+    builder.store(word, builder.bitcast(pointer, WORD.as_pointer()), align=1)
+    return context.get_dummy_value()
+
+
+@type_callable(copy_bytes)
+def _type_copy_bytes(context):
+    return lambda octets, at, text, begin, length: types.none
+
+
+@lower_builtin(copy_bytes, types.Any, types.Integer, types.Any, types.Integer, types.Integer)
+def _lower_copy_bytes(context, builder, sig, args):
+    at, begin, length = (_to_word(context, builder, sig.args[i], args[i]) for i in (1, 3, 4))
+    target = _byte_pointer(context, builder, sig.args[0], args[0], at)
+    source = _byte_pointer(context, builder, sig.args[2], args[2], begin)
+    cgutils.raw_memcpy(builder, target, source, length, 1)
+    return context.get_dummy_value()
+
+
+@type_callable(trailing_zeros)
+def _type_trailing_zeros(context):
+    return lambda word: types.int64
+
+
+@lower_builtin(trailing_zeros, types.Integer)
+def _lower_trailing_zeros(context, builder, sig, args):
+    word = _to_word(context, builder, sig.args[0], args[0])
+    return builder.cttz(word, ir.Constant(ir.IntType(1), 0))
+
+
+@type_callable(plain_run)
+def _type_plain_run(context):
+    return lambda word: types.int64
+
+
+@lower_builtin(plain_run, types.Integer)
+def _lower_plain_run(context, builder, sig, args):
+    """High bits of the bytes that are too low, too high or above 127; a borrow or a carry spoils only what lies behind."""
+    word = _to_word(context, builder, sig.args[0], args[0])
+
+    def constant(value):
+        return ir.Constant(WORD, value)
+
+    low = builder.and_(builder.sub(word, constant(ONES * PRINTABLE_MIN)), builder.not_(word))
+    high = builder.add(builder.and_(word, constant(LOW_BITS)), constant(ONES * (0x7F - PRINTABLE_MAX)))
+    odd = builder.and_(builder.or_(builder.or_(low, high), word), constant(HIGH_BITS))
+    return builder.lshr(builder.cttz(odd, ir.Constant(ir.IntType(1), 0)), constant(3))
+
+
+@type_callable(quotient)
+def _type_quotient(context):
+    return lambda value, divisor: types.int64
+
+
+@lower_builtin(quotient, types.Integer, types.Integer)
+def _lower_quotient(context, builder, sig, args):
+    value, divisor = (_to_word(context, builder, kind, one) for kind, one in zip(sig.args, args, strict=True))
+    return builder.udiv(value, divisor)
