@@ -66,7 +66,8 @@ class Told:
     said: dict[int, bytes] = field(default_factory=dict)
     next_in: int = 1
     next_out: int = 1
-    early: set[int] = field(default_factory=set)
+    #: Messages ahead of their turn, and the number each leads to.
+    early: dict[int, int] = field(default_factory=dict)
 
 
 class Ledger:
@@ -159,13 +160,10 @@ def _count_in(told: Told, frame: bytes) -> None:
     if not text.isdigit() or int(text) < told.next_in:
         return
     seq = int(text)
-    if seq > told.next_in:
-        told.early.add(seq)
-        return
-    filled = value(frame, b"35") == b"4" and value(frame, b"123") == b"Y"
-    told.next_in = int(value(frame, b"36")) if filled else seq + 1
+    fills = value(frame, b"35") == b"4" and value(frame, b"123") == b"Y"
+    told.early.setdefault(seq, int(value(frame, b"36")) if fills else seq + 1)
     while told.next_in in told.early:
-        told.next_in += 1
+        told.next_in = told.early.pop(told.next_in)
 
 
 # ---------------------------------------------------------------- comparing
