@@ -68,6 +68,8 @@ class Told:
     next_out: int = 1
     #: Messages ahead of their turn, and the number each leads to.
     early: dict[int, int] = field(default_factory=dict)
+    #: Numbers from which a kill may have kept the exchange: it takes early messages a few at a time.
+    waited: set[int] = field(default_factory=set)
 
 
 class Ledger:
@@ -161,6 +163,8 @@ def _count_in(told: Told, frame: bytes) -> None:
         return
     seq = int(text)
     fills = value(frame, b"35") == b"4" and value(frame, b"123") == b"Y"
+    if seq > told.next_in:
+        told.waited.add(seq)
     told.early.setdefault(seq, int(value(frame, b"36")) if fills else seq + 1)
     while told.next_in in told.early:
         told.next_in = told.early.pop(told.next_in)
