@@ -186,6 +186,8 @@ SESSION: Final = np.dtype(
         ("next_in", "<i8"),  # MsgSeqNum(34) expected next
         ("next_out", "<i8"),  # MsgSeqNum(34) said next
         ("last_out", "<i8"),  # position of its newest OUT record, NIL for none
+        ("heard_ns", "<i8"),  # when a well-formed frame of its peer last came
+        ("said_ns", "<i8"),  # when a batch with a message to its peer was last sealed
         ("id", "<u4"),  # unique for the life of the data directory
         ("run", "<u4"),  # sequence resets so far
         ("link", "<u4"),  # connection number, 0 when offline
@@ -258,6 +260,7 @@ TAPE: Final = np.dtype(
         ("used", "<i8"),  # bytes written
         ("count", "<i8"),  # records written
         ("now_ns", "<i8"),  # venue time of the turn
+        ("touched", "<i8"),  # sessions to which the batch says something
         ("stamp_length", "<i8"),
         ("stamp", "u1", (32,)),  # that time as UTCTimestamp
     ]

@@ -36,6 +36,8 @@ TABLES: dict[str, np.dtype[Any]] = {
     "tape": TAPE,  # one row
     "batch": np.dtype(np.uint8),  # the batch being written
     "words": np.dtype(np.int64),  # the same memory, by eight bytes
+    "touched": np.dtype(np.int32),  # SESSION rows to which the batch says something, in the order it began to
+    "said": np.dtype(np.int32),  # how many messages, by SESSION row
     "spots": np.dtype(np.int64),  # scratch of a scan: where each value of a frame begins and ends
 }
 
@@ -58,6 +60,8 @@ class Machine:
     tape: Table
     batch: npt.NDArray[np.uint8]
     words: npt.NDArray[np.int64]
+    touched: npt.NDArray[np.int32]
+    said: npt.NDArray[np.int32]
     spots: npt.NDArray[np.int64]
     _numba_type_: MachineType
 
@@ -133,6 +137,8 @@ def new_machine(sizes: Sizes) -> Machine:
             "core": 1,
             "tape": 1,
             "words": (BATCH_BYTES + (2 << 20)) // 8,
+            "touched": sizes.sessions,
+            "said": sizes.sessions,
             "spots": 2 * SPOTS,
         }
     )

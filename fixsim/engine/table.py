@@ -132,13 +132,17 @@ class TableSet(AbstractTemplate):
         return None
 
 
+def row_bytes(kind):
+    """Bytes of one row of a TableType."""
+    return kind.dtype.size if isinstance(kind.dtype, types.Record) else kind.dtype.bitwidth // 8
+
+
 def _row(context, builder, sig, args):
     """Pointer to the row that is meant, as its dtype is kept in memory."""
     kind = sig.args[0]
     data = cgutils.create_struct_proxy(kind)(context, builder, args[0]).data
-    size = kind.dtype.size if isinstance(kind.dtype, types.Record) else kind.dtype.bitwidth // 8
     row = context.cast(builder, args[1], sig.args[1], types.int64)
-    pointer = builder.gep(data, [builder.mul(row, ir.Constant(WORD, size))])
+    pointer = builder.gep(data, [builder.mul(row, ir.Constant(WORD, row_bytes(kind)))])
     if isinstance(kind.dtype, types.Record):
         return builder.bitcast(pointer, context.get_value_type(kind.dtype))
     return builder.bitcast(pointer, context.get_data_type(kind.dtype).as_pointer())

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fixsim.engine.jit import leaf
-from fixsim.layout import RECORD_MAGIC
+from fixsim.engine.jit import kernel, leaf
+from fixsim.layout import NIL, RECORD_MAGIC
 from fixsim.limits import BATCH_BYTES, BATCH_MARGIN_BYTES, RECORD_HEADER_BYTES
 
 
@@ -51,5 +51,63 @@ def put_said(m, session, kind, length, kinds):
     )
     row["last_out"] = position
     row["next_out"] = seq + 1
+    note_said(m, session)
     return position
+
+
+@leaf
+def note_said(m, session):
+    """The batch says one more message to SESSION row `session`."""
+    if m.said[session] == 0:
+        tape = m.tape[0]
+        m.touched[tape["touched"]] = session
+        tape["touched"] += 1
+    m.said[session] += 1
+
+
+@kernel
+def mark_said(m, session):
+    """As `note_said`, for a message that was rendered elsewhere."""
+    note_said(m, session)
+
+
+@kernel
+def seal_times(m):
+    """The batch is sealed: whoever is connected was told something."""
+    tape = m.tape[0]
+    for i in range(tape["touched"]):
+        row = m.sessions[m.touched[i]]
+        if row["link"] != 0:
+            row["said_ns"] = tape["now_ns"]
+
+
+@kernel
+def open_batch(m, base):
+    """Begin a batch at `base`: nothing is written, and nobody told anything."""
+    tape = m.tape[0]
+    for i in range(tape["touched"]):
+        m.said[m.touched[i]] = 0
+    tape["touched"], tape["used"], tape["count"], tape["base"] = 0, 0, 0, base
+
+
+@kernel
+def said_positions(m, session, positions):
+    """Where in the journal the messages of this batch to SESSION row `session` begin, in their order; how many.
+
+    NIL when the chain of OUT records does not lead to all of them on the session's present link, or there are too many.
+    """
+    tape = m.tape[0]
+    count = np.int64(m.said[session])
+    position = np.int64(m.sessions[session]["last_out"])
+    if count > positions.size:
+        return np.int64(NIL)
+    for i in range(count - 1, -1, -1):
+        if position < tape["base"]:
+            return np.int64(NIL)
+        at = (position - np.int64(tape["base"])) >> 3
+        if (m.words[at + 7] >> 16) & 0xFFFFFFFF != m.sessions[session]["link"]:
+            return np.int64(NIL)
+        positions[i] = position
+        position = m.words[at + 5]
+    return count
 

@@ -4,13 +4,16 @@ A word is eight bytes read as a little-endian signed integer. `load_word` and `s
 of them: every buffer of the machine has that much slack behind it. Each function is called by its name in both worlds.
 """
 
+import platform
+
 import llvmlite.ir as ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
-from numba.np.arrayobj import make_array
+from numba.np.arrayobj import make_array, populate_array
 
-from fixsim.engine.table import TableType
+from fixsim.engine.table import TableType, row_bytes
 
 WORD = ir.IntType(64)
 BYTE = ir.IntType(8)
@@ -18,6 +21,8 @@ BYTE = ir.IntType(8)
 ONES = 0x0101010101010101
 HIGH_BITS = -0x7F7F7F7F7F7F7F80  # 0x80 in each byte
 LOW_BITS = 0x7F7F7F7F7F7F7F7F
+#: CRC32C's polynomial, bits reversed.
+CRC_POLYNOMIAL = 0x82F63B78
 #: Lowest and highest byte a value may have on the fast door: printable, and no blank.
 PRINTABLE_MIN, PRINTABLE_MAX = 0x21, 0x7E
 
@@ -54,10 +59,38 @@ def plain_run(word):
     return 8
 
 
+def crc_word(crc, word):
+    """CRC32C register after eight more bytes (iSCSI's polynomial, RFC 3720 appendix B.4); it begins as and is told inverted."""
+    for i in range(8):
+        crc = CRC_TABLE[(int(crc) ^ (int(word) >> (8 * i))) & 255] ^ (int(crc) >> 8)
+    return crc
+
+
+def address_of(table, at):
+    """Where row `at` of a table lies, for the operating system."""
+    return table.ctypes.data + at * table.itemsize
+
+
+def as_array(table):
+    """A table of bytes as the array it is elsewhere."""
+    return table
+
+
 def quotient(value, divisor):
     """`value // divisor`, neither negative."""
     return value // divisor
 
+
+def _crc_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (CRC_POLYNOMIAL if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+CRC_TABLE = _crc_table()
 
 # ---------------------------------------------------------------- as machine code
 
@@ -153,3 +186,77 @@ def _type_quotient(context):
 def _lower_quotient(context, builder, sig, args):
     value, divisor = (_to_word(context, builder, kind, one) for kind, one in zip(sig.args, args, strict=True))
     return builder.udiv(value, divisor)
+
+
+#: The processor's own step of CRC32C, by architecture: LLVM's name for it, and whether the register is 64 bits wide.
+CRC_STEPS = {"x86_64": ("llvm.x86.sse42.crc32.64.64", True), "aarch64": ("llvm.aarch64.crc32cx", False)}
+CRC_FEATURES = {"x86_64": "sse4.2", "aarch64": "crc"}
+
+
+def _crc_step(builder):
+    """The processor's instruction as a function, None where there is none."""
+    machine = platform.machine()
+    if machine not in CRC_STEPS or not get_host_cpu_features().get(CRC_FEATURES[machine]):
+        return None, True
+    name, wide = CRC_STEPS[machine]
+    register = WORD if wide else ir.IntType(32)
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(register, [register, WORD]), name), wide
+
+
+@type_callable(crc_word)
+def _type_crc_word(context):
+    return lambda crc, word: types.int64
+
+
+@lower_builtin(crc_word, types.Integer, types.Integer)
+def _lower_crc_word(context, builder, sig, args):
+    crc, word = (_to_word(context, builder, kind, one) for kind, one in zip(sig.args, args, strict=True))
+    step, wide = _crc_step(builder)
+    if step is None:
+        return _crc_by_table(builder, crc, word)
+    if wide:
+        return builder.call(step, [crc, word])
+    narrow = builder.call(step, [builder.trunc(crc, ir.IntType(32)), word])
+    return builder.zext(narrow, WORD)
+
+
+def _crc_by_table(builder, crc, word):
+    """Eight steps through the table, for processors without the instruction."""
+    kind = ir.ArrayType(WORD, 256)
+    table = cgutils.add_global_variable(builder.module, kind, ".crc32c")
+    table.linkage, table.global_constant = "internal", True
+    table.initializer = ir.Constant(kind, CRC_TABLE)
+    for i in range(8):
+        byte = builder.lshr(word, ir.Constant(WORD, 8 * i))
+        place = builder.and_(builder.xor(crc, byte), ir.Constant(WORD, 255))
+        entry = builder.load(builder.gep(table, [ir.Constant(WORD, 0), place]))
+        crc = builder.xor(entry, builder.lshr(crc, ir.Constant(WORD, 8)))
+    return crc
+
+
+@type_callable(address_of)
+def _type_address_of(context):
+    return lambda table, at: types.int64
+
+
+@lower_builtin(address_of, TableType, types.Integer)
+def _lower_address_of(context, builder, sig, args):
+    at = builder.mul(_to_word(context, builder, sig.args[1], args[1]), ir.Constant(WORD, row_bytes(sig.args[0])))
+    return builder.ptrtoint(_byte_pointer(context, builder, sig.args[0], args[0], at), WORD)
+
+
+OCTETS = types.Array(types.uint8, 1, "C")
+
+
+@type_callable(as_array)
+def _type_as_array(context):
+    return lambda table: OCTETS
+
+
+@lower_builtin(as_array, TableType)
+def _lower_as_array(context, builder, sig, args):
+    table = cgutils.create_struct_proxy(sig.args[0])(context, builder, args[0])
+    array = make_array(OCTETS)(context, builder)
+    one = context.get_constant(types.intp, 1)
+    populate_array(array, data=table.data, shape=[table.size], strides=[one], itemsize=one, meminfo=None, parent=None)
+    return array._getvalue()

@@ -15,7 +15,7 @@ class Deadlines:
 
     def note(self, member: Member) -> None:
         """The member's deadline may have moved; only an earlier one matters now."""
-        due = member.session.next_deadline_ns()
+        due = member.next_deadline_ns()
         if due < member.noted_ns:
             member.noted_ns = due
             self._pushed += 1
@@ -26,7 +26,7 @@ class Deadlines:
         heap = self._heap
         while heap:
             noted, _, member = heap[0]
-            due = member.session.next_deadline_ns()
+            due = member.next_deadline_ns()
             if noted == member.noted_ns and due == noted:
                 return noted
             heapq.heappop(heap)

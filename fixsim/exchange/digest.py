@@ -52,6 +52,8 @@ NOT_STATE: Final = {
     "Exchange.unfinished": _TURN,
     "Exchange.outbox": "what connections are owed: after a start there are none, and peers ask for what they miss",
     "Exchange._closings": "told to the gateway once; a start closes every link anyway",
+    "Exchange._resends": _TURN,
+    "Exchange._positions": _TURN,
     "Exchange._listeners": "who listens inside this process",
     "Exchange._doors": _WIRED,
     "Exchange._frame": _TURN,
@@ -117,12 +119,15 @@ NOT_STATE: Final = {
     "Tape.now_ns": _TURN,
     "Tape.row": _TURN,
     "Tape.stamp": _TURN,
+    "Tape.written": _TURN,
     "Tape.timestamp_digits": _CONFIGURED,
     "Tape.writer": _WIRED,
     "Machine.tape": _TURN,
     "Machine.batch": _TURN,
     "Machine.words": _TURN,
     "Machine.spots": _TURN,
+    "Machine.touched": _TURN,
+    "Machine.said": _TURN,
 }
 
 
@@ -157,6 +162,7 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _remembered(member: Member) -> Iterator[Any]:
+    member.catch_up()
     talk: Any = member.session._talk
     for part, names in ((member, DIGESTED["Member"]), (talk, CONVERSATION), (talk.timers, TIMERS), (talk.gap, GAP)):
         for name in names:

@@ -18,6 +18,7 @@ from fixsim.config import Config, Counterparty
 from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE
 from fixsim.engine.machine import Machine, Sizes, new_machine
+from fixsim.engine.tape import said_positions, seal_times
 from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
 from fixsim.exchange.answers import business_reject
@@ -36,7 +37,7 @@ from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import HEADER
 from fixsim.layout import JOURNAL_VERSION, NEVER, NIL, RESEND, Kind
-from fixsim.limits import FRAME_BYTES_MAX, RECORD_HEADER_BYTES
+from fixsim.limits import BATCH_BYTES, FRAME_BYTES_MAX, RECORD_HEADER_BYTES
 from fixsim.session import (
     ACCEPTED,
     Deliver,
@@ -57,6 +58,8 @@ NO_LIMIT: Final = 1 << 62
 WORK_BYTES: Final = 1_024
 #: Early messages taken in one go when their turn has come; the others wait for the next TICK.
 EARLY_AT_ONCE: Final = 16
+#: Messages of one batch to one session that are looked for from the last one back; where there are more, from the front.
+POSITIONS_MAX: Final = BATCH_BYTES // RECORD_HEADER_BYTES
 #: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
 REASON_CHARS_MAX: Final = 200
 
@@ -102,6 +105,9 @@ class Exchange:
         self.fast_door = True
         self._frame = np.zeros(FRAME_BYTES_MAX, np.uint8)
         self._closings: list[tuple[int, str]] = []
+        #: RESEND records of the batch: SESSION row and position.
+        self._resends: list[tuple[int, int]] = []
+        self._positions = np.zeros(POSITIONS_MAX, np.int64)
         #: Early messages that are due, by link, and wait for the next TICK: a gap that closes may set thousands free.
         self._postponed: dict[int, int] = {}
         #: Whether the last `receive` left whole frames for a later turn.
@@ -257,7 +263,7 @@ class Exchange:
             else:
                 break
         if at > begun:
-            member.session.heard(self.tape.now_ns)
+            member.row["heard_ns"] = self.tape.now_ns
         return int(at)
 
     def take_frame(self, link: int, frame: bytes) -> None:
@@ -282,6 +288,7 @@ class Exchange:
         position = self.tape.record(
             Kind.IN, frame, member.id, member.run, max(0, seq or 0), NIL, message.msg_type, link
         )
+        member.row["heard_ns"] = self.tape.now_ns
         member.session.receive(message, position, self.tape.now_ns)
         self._drain(member)
 
@@ -366,9 +373,10 @@ class Exchange:
             case Resend():
                 payload = event.begin.to_bytes(8, "little") + event.end.to_bytes(8, "little")
                 assert len(payload) == RESEND.itemsize
-                self.tape.record(
+                position = self.tape.record(
                     Kind.RESEND, payload, member.id, member.run, back=int(member.row["last_out"]), link=member.link
                 )
+                self._resends.append((member.slot, position))
             case SequenceReset(run_reset=True):
                 member.row["run"] += 1
             case Disconnect():
@@ -423,30 +431,39 @@ class Exchange:
         """Seal the batch; what it says may be sent now."""
         if self.tape.used == 0:
             return
-        said = self._said()
-        for link in {entry[0] for entry in said}:
-            self.links[link].session.sent(self.tape.now_ns)
+        for slot, _ in self._resends:
+            self.machine.sessions[slot]["said_ns"] = self.tape.now_ns
+        seal_times(self.machine)
         self.tape.commit()
-        for link, session, kind, position in said:
-            if kind == Kind.OUT:
-                self.outbox.say(link, session, position)
-            else:
-                self.outbox.resend(link, session, position)
+        resends, self._resends = self._resends, []
+        self.owe(self.machine.touched[: int(self.tape.row["touched"])].tolist(), resends)
+
+    def owe(self, slots: Sequence[int], resends: Sequence[tuple[int, int]] = ()) -> None:
+        """Tell the outbox what the sealed batch says to these SESSION rows, and which resends, as (row, position), it asks for."""
+        for slot in dict.fromkeys([*slots, *(slot for slot, _ in resends)]):
+            member = self.members.by_slot[slot]
+            if member.link in self.links:
+                positions = self._said_to(member)
+                found = [position for row, position in resends if row == slot]
+                self.outbox.say_all(member.link, member.id, np.sort(np.append(positions, found)) if found else positions)
         self.outbox.release()
         for link, callback in list(self._listeners.items()):
             self.outbox.send(link, callback)
 
-    def _said(self) -> list[tuple[int, int, int, int]]:
-        """(link, session, kind, position) of what the batch says to links that are open."""
+    def _said_to(self, member: Member) -> npt.NDArray[np.int64]:
+        """Positions of what the sealed batch says to a session on its present link."""
+        count = int(said_positions(self.machine, member.slot, self._positions))
+        if count != NIL:
+            return self._positions[:count]
+        # its numbers restarted, or it is connected anew, within the batch: the records tell
         found = []
-        at, end, batch = 0, self.tape.used, self.tape.batch
+        at, end, batch = 0, self.tape.written, self.tape.batch
         while at < end:
             header = HEADER.unpack_from(batch, at)
-            kind, link = header[1], header[15]
-            if (kind == Kind.OUT or kind == Kind.RESEND) and link in self.links:
-                found.append((link, header[6], kind, header[4]))
+            if header[1] == Kind.OUT and header[15] == member.link:
+                found.append(header[4])
             at += RECORD_HEADER_BYTES + ((header[3] + 7) & ~7)
-        return found
+        return np.array(found, np.int64)
 
     def take_closings(self) -> list[tuple[int, str]]:
         """Links to close once what they are owed is out, with the reason; each is told once."""

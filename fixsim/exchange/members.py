@@ -75,6 +75,16 @@ class Member:
         """Connection number, 0 when offline."""
         return int(self.row["link"])
 
+    def catch_up(self) -> None:
+        """Tell the conversation when the fast door heard the peer, and when a batch told it something."""
+        self.session.heard(int(self.row["heard_ns"]))
+        self.session.sent(int(self.row["said_ns"]))
+
+    def next_deadline_ns(self) -> int:
+        """When its conversation has something to do, ns."""
+        self.catch_up()
+        return self.session.next_deadline_ns()
+
     def restart(self, now_ns: int) -> None:
         """Both sequence numbers restart at 1 while nobody is connected: a new run."""
         self.row["next_in"], self.row["next_out"] = 1, 1
@@ -134,7 +144,7 @@ class Members:
         core["sessions_id"] += 1
         row = self.machine.sessions[slot]
         row["id"], row["run"], row["next_in"], row["next_out"], row["last_out"] = core["sessions_id"], 0, 1, 1, NIL
-        row["echo"], row["fast"] = NIL, 0
+        row["echo"], row["fast"], row["heard_ns"], row["said_ns"] = NIL, 0, 0, 0
         member = Member(slot, name, counterparty, row, self._session(name, counterparty, row))
         self.by_name[name] = self.by_slot[slot] = member
         return member

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from fixsim.engine.machine import Machine
+from fixsim.engine.tape import mark_said, open_batch
 from fixsim.fix import tags
 from fixsim.fix.codec import encode
 from fixsim.fix.message import Field
@@ -38,6 +39,8 @@ class Tape:
         self.row = machine.tape[0]
         self.now_ns = 0
         self.stamp = b""
+        #: Bytes of the batch that was sealed last: it lies there until the next one begins.
+        self.written = 0
 
     def begin(self, now_ns: int) -> None:
         """Set the time of the turn, and open a batch if none is open."""
@@ -50,7 +53,7 @@ class Tape:
                 self.row["stamp_length"] = len(stamp)
                 self.row["stamp"][: len(stamp)] = np.frombuffer(stamp, np.uint8)
         if self.row["used"] == 0:
-            self.row["base"] = self.writer.begin_batch()
+            open_batch(self.machine, self.writer.begin_batch())
 
     @property
     def used(self) -> int:
@@ -106,6 +109,7 @@ class Tape:
         )
         row["last_out"] = position
         row["next_out"] = seq + 1
+        mark_said(self.machine, session)
         return position
 
     def frame(self, position: int) -> bytes:
@@ -118,8 +122,9 @@ class Tape:
         """Seal the batch and hand it to the journal; afterwards what it says may be sent."""
         if self.row["used"] == 0:
             return
+        self.written = self.used
         self.writer.append(self.batch, self.used, int(self.row["count"]), self.now_ns)
-        self.row["used"], self.row["count"] = 0, 0
+        self.row["used"] = 0
 
 
 def _places(payload: bytes) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from fixsim.exchange.exchange import Exchange, Hello
 from fixsim.fix.codec import encode
 from fixsim.fix.dictionary import fix44
 from fixsim.gateway.log import LOGGER
-from fixsim.journal.outbox import Outbox
+from fixsim.journal.outbox import Outbox, Positions
 from fixsim.limits import BATCH_BYTES
 from fixsim.units import format_utc_timestamp
 
@@ -76,6 +76,9 @@ class _Deaf(Outbox):
         pass
 
     def say(self, link: int, session: int, position: int) -> None:
+        pass
+
+    def say_all(self, link: int, session: int, positions: Positions) -> None:
         pass
 
     def release(self) -> None:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import record_at
 from fixsim.journal.resend import Resending
@@ -33,6 +36,8 @@ BACK_STEPS: Final = 2_048
 #: Positions that were sent are dropped from the front of a queue in pieces of at least this many.
 COMPACT_MIN: Final = 4_096
 
+#: Positions of records, rising.
+Positions = npt.NDArray[np.int64]
 #: Takes views in order and returns how many bytes it took; fewer than offered means: no more now.
 Transport = Callable[[list[memoryview]], int]
 
@@ -105,6 +110,23 @@ class Outbox:
     def resend(self, link: int, session: int, position: int) -> None:
         """The RESEND record at `position` is to be served on `link`, after what was said before it."""
         self.say(link, session, position)
+
+    def say_all(self, link: int, session: int, positions: Positions) -> None:
+        """As `say` and `resend` for each of `positions`, which rise."""
+        queue = self._queues.get(link)
+        if queue is None or not len(positions):
+            return
+        assert queue.session == session, "a message of another session"
+        queue.positions.frombytes(positions.tobytes())
+        self._hidden[link] = queue
+
+    def skip(self, link: int, count: int) -> None:
+        """The transport took `count` bytes of what was said last, past this outbox; the link was owed nothing before."""
+        queue = self._queues[link]
+        while count and queue.head < queue.visible:
+            parts = self._said(queue)
+            _advance(queue, parts, min(count, sum(map(len, parts))))
+            count -= min(count, sum(map(len, parts)))
 
     def release(self) -> None:
         """Everything noted so far lies in the journal, sealed: it may be sent."""

@@ -109,12 +109,13 @@ class Session:
             self._talk.end(Step.TRANSPORT_LOST, "connection lost")
 
     def sent(self, now_ns: int) -> None:
-        """The owner said an application message itself: the next Heartbeat is due that much later."""
-        self._talk.timers.said_ns = now_ns
+        """The owner said an application message itself, last at `now_ns`: the next Heartbeat is due that much later."""
+        self._talk.timers.said_ns = max(self._talk.timers.said_ns, now_ns)
 
     def heard(self, now_ns: int) -> None:
-        """The owner took a frame of the peer itself, its number included: the peer is not silent."""
-        self._talk.timers.heard(now_ns)
+        """The owner took frames of the peer itself, the last at `now_ns`, numbers included: the peer is not silent."""
+        if now_ns > self._talk.timers.heard_ns:
+            self._talk.timers.heard(now_ns)
 
     def renumbered(self, now_ns: int) -> None:
         """The owner set the counters by order of an operator: what was missing before is of no interest."""
