@@ -266,6 +266,51 @@ TAPE: Final = np.dtype(
     ]
 )
 
+# ---------------------------------------------------------------- the loop's tables
+
+#: Bytes of an unfinished frame that a connection keeps between two turns; a longer one is kept elsewhere.
+HELD_BYTES: Final = 4_096
+
+#: One connection as the compiled loop sees it.
+CONNECTION: Final = np.dtype(
+    [
+        ("fd", "<i8"),  # file descriptor
+        ("session", "<i4"),  # SESSION row
+        ("link", "<u4"),  # connection number; 0 for an unused row
+        ("direct", "<i4"),  # 1 while the loop may read and write it by itself
+        ("held", "<i4"),  # bytes of an unfinished frame that are kept
+    ]
+)
+
+#: The compiled loop: what it is told, and what it tells. One row.
+LOOP: Final = np.dtype(
+    [
+        ("epoll", "<i8"),  # file descriptor
+        ("due_ns", "<i8"),  # venue time at which somebody else has to be asked
+        ("anchor_ns", "<i8"),  # monotonic time at which venue time was `venue_ns`
+        ("venue_ns", "<i8"),
+        ("rate_ppm", "<i8"),  # how much faster venue time passes
+        ("day_end_ns", "<i8"),  # venue time of the next midnight UTC
+        ("digits", "<i8"),  # decimals of a second in a UTCTimestamp
+        ("max_length", "<i8"),  # longest frame taken, bytes
+        ("tolerance_ns", "<i8"),  # of SendingTime(52), 0 for any
+        ("helping", "<i8"),  # bytes read from one connection in one turn
+        ("busy", "<i8"),  # 1: ask for events without ever waiting
+        ("journal", "<i8"),  # file descriptor of the segment
+        ("first", "<i8"),  # position of the segment's first byte
+        ("last", "<i8"),  # position behind which no batch may begin in this segment
+        ("position", "<i8"),  # where the next batch lies
+        ("crc", "<i8"),  # CRC of the last seal
+        ("sync", "<i8"),  # 1: a batch is on the disk before it is sent
+        ("attention", "<i8"),  # CONNECTION row somebody else must look at, NIL for none
+        ("begin", "<i8"),  # its bytes in the inbox that were not taken
+        ("end", "<i8"),
+        ("others", "<i8"),  # events of descriptors that are not the loop's
+        ("owed", "<i8"),  # sessions that are owed something the loop did not send
+        ("turns", "<i8"),  # turns since the start
+    ]
+)
+
 assert ORDER.itemsize == 80
 assert NAME.itemsize == 48
 assert LADDER_FAN == 1 << LADDER_BITS

@@ -74,6 +74,11 @@ def kernel(function: F) -> F:
     return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False))
 
 
+def loop(function: F) -> F:
+    """As `kernel`, for one that waits and calls the operating system: other threads run meanwhile."""
+    return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False, nogil=True))
+
+
 def leaf(function: F) -> F:
     """As `kernel`, and always part of its caller: a call that passes all tables costs more than what a leaf does."""
     return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False, forceinline=True))

@@ -42,8 +42,28 @@ TABLES: dict[str, np.dtype[Any]] = {
 }
 
 
-class Machine:
-    """Tables of `fixsim.layout`, each an attribute, and `address`: where a kernel finds them all."""
+class TableSet:
+    """Tables that are attributes, and `address`: where a kernel finds them all."""
+
+    #: Name and dtype of each.
+    dtypes: dict[str, np.dtype[Any]]
+    _numba_type_: MachineType
+
+    def seal(self) -> None:
+        """Write the list of addresses, once every table is there."""
+        places = [(table.ctypes.data, len(table)) for table in self.tables().values()]
+        self._places = np.array(places, np.int64)
+        self.address = int(self._places.ctypes.data)
+
+    def tables(self) -> dict[str, Table]:
+        """All tables by name, in the order of `dtypes`."""
+        return {name: getattr(self, name) for name in self.dtypes}
+
+
+class Machine(TableSet):
+    """Tables of `fixsim.layout`."""
+
+    dtypes = TABLES
 
     orders: Table
     names: Table
@@ -63,20 +83,13 @@ class Machine:
     touched: npt.NDArray[np.int32]
     said: npt.NDArray[np.int32]
     spots: npt.NDArray[np.int64]
-    _numba_type_: MachineType
 
     def __init__(self, rows: dict[str, int]) -> None:
         """`rows` has the number of rows of each table but `batch`, which shares the memory of `words`."""
         for name, count in rows.items():
             setattr(self, name, new_table(TABLES[name], count))
         self.batch = self.words.view(np.uint8)
-        places = [(table.ctypes.data, len(table)) for table in self.tables().values()]
-        self._places = np.array(places, np.int64)
-        self.address = int(self._places.ctypes.data)
-
-    def tables(self) -> dict[str, Table]:
-        """All tables by name, in the order of `TABLES`."""
-        return {name: getattr(self, name) for name in TABLES}
+        self.seal()
 
 
 def new_table(dtype: np.dtype[Any], rows: int) -> Table:
@@ -85,11 +98,12 @@ def new_table(dtype: np.dtype[Any], rows: int) -> Table:
     return np.zeros(rows + slack, dtype)[:rows]
 
 
-MACHINE = MachineType([(name, TableType(numba.from_dtype(dtype))) for name, dtype in TABLES.items()])
+def type_of_tables(dtypes: dict[str, np.dtype[Any]]) -> MachineType:
+    """How kernels see a TableSet; kept as its `_numba_type_`, which numba looks for first."""
+    return MachineType([(name, TableType(numba.from_dtype(dtype))) for name, dtype in dtypes.items()])
 
 
-#: What numba looks for first when it is given a machine.
-Machine._numba_type_ = MACHINE
+Machine._numba_type_ = type_of_tables(TABLES)
 
 
 #: Tables that are state; the others are the batch being written.

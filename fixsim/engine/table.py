@@ -1,8 +1,8 @@
 """How kernels see the machine: one address, from which each table's place is read where it is used.
 
 numba passes an array as seven words; sixteen tables would be a hundred words at every call between kernels. `MachineType` is
-one word: the address of a list of (address, length), two words for each table. A `TableType` is such a pair: it is indexed by row,
-has a `size`, and knows nothing of negative indices. The same source runs as plain Python on numpy arrays.
+one word: the address of a list of (address, length), two words for each table. A `TableType` is such a pair: it is indexed by
+row, has a `size`, and knows nothing of negative indices. The same source runs as plain Python on numpy arrays.
 """
 
 import operator

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fixsim.engine.jit import kernel, leaf
+from fixsim.engine.words import copy_bytes
 from fixsim.layout import NIL, RECORD_MAGIC
 from fixsim.limits import BATCH_BYTES, BATCH_MARGIN_BYTES, RECORD_HEADER_BYTES
 
@@ -88,6 +89,30 @@ def open_batch(m, base):
     for i in range(tape["touched"]):
         m.said[m.touched[i]] = 0
     tape["touched"], tape["used"], tape["count"], tape["base"] = 0, 0, 0, base
+
+
+@kernel
+def gather_said(m, session, octets, end):
+    """Copy what this batch says to SESSION row `session` into `octets`, so that it ends at `end`; where it begins.
+
+    NIL as in `said_positions`, or when there is no room.
+    """
+    tape = m.tape[0]
+    base = np.int64(tape["base"])
+    position = np.int64(m.sessions[session]["last_out"])
+    link = np.int64(m.sessions[session]["link"])
+    begin = end
+    for _ in range(m.said[session]):
+        if position < base:
+            return np.int64(NIL)
+        at = (position - base) >> 3
+        length = m.words[at] >> 32
+        if (m.words[at + 7] >> 16) & 0xFFFFFFFF != link or begin < length:
+            return np.int64(NIL)
+        begin -= length
+        copy_bytes(octets, begin, m.batch, position - base + RECORD_HEADER_BYTES, length)
+        position = m.words[at + 5]
+    return begin
 
 
 @kernel

@@ -266,6 +266,10 @@ class Exchange:
             member.row["heard_ns"] = self.tape.now_ns
         return int(at)
 
+    def go_on(self) -> None:
+        """Let an order that was larger than a batch go on; the batch before is sealed."""
+        self.desk.finish(MORE)
+
     def take_frame(self, link: int, frame: bytes) -> None:
         """One frame of a link, at the time of the turn."""
         member = self.links[link]
@@ -439,7 +443,7 @@ class Exchange:
         self.owe(self.machine.touched[: int(self.tape.row["touched"])].tolist(), resends)
 
     def owe(self, slots: Sequence[int], resends: Sequence[tuple[int, int]] = ()) -> None:
-        """Tell the outbox what the sealed batch says to these SESSION rows, and which resends, as (row, position), it asks for."""
+        """Tell the outbox what the sealed batch says to these SESSION rows, and which resends it asks for: (row, position)."""
         for slot in dict.fromkeys([*slots, *(slot for slot, _ in resends)]):
             member = self.members.by_slot[slot]
             if member.link in self.links:

@@ -55,6 +55,12 @@ class Tape:
         if self.row["used"] == 0:
             open_batch(self.machine, self.writer.begin_batch())
 
+    def catch_up(self, written: int) -> None:
+        """Others have turned meanwhile: the time is theirs, and the batch they sealed last had `written` bytes."""
+        self.written = written
+        self.now_ns = int(self.row["now_ns"])
+        self.stamp = self.row["stamp"][: int(self.row["stamp_length"])].tobytes()
+
     @property
     def used(self) -> int:
         """Bytes in the open batch."""

@@ -24,6 +24,12 @@ class Clock:
         self._venue_ns = max(wall_ns(), not_before_ns)
         self._rate_ppm = 0
 
+    def line(self) -> tuple[int, int, int, int]:
+        """Venue time until the next correction: monotonic and venue time of its beginning, rate in ppm, venue time of its end."""
+        self.now_ns()
+        end = self._venue_ns + SLEW_INTERVAL_NS + SLEW_INTERVAL_NS * self._rate_ppm // 1_000_000
+        return self._anchor_ns, self._venue_ns, self._rate_ppm, end
+
     def now_ns(self) -> int:
         """Venue time, ns since 1970 UTC."""
         elapsed = self._monotonic_ns() - self._anchor_ns

@@ -52,6 +52,10 @@ class Poller:
         elif self._selector is not None and fd in self._selector.get_map():
             self._selector.unregister(fd)
 
+    def epoll_descriptor(self) -> int:
+        """Descriptor of the epoll instance, -1 where there is none."""
+        return int(self._epoll.fileno()) if self._epoll is not None else -1
+
     def give_to(self, fd: int, owner: Ready) -> None:
         """Another owner for `fd`, which stays registered as it is."""
         self._owners[fd] = owner

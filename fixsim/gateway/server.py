@@ -21,6 +21,7 @@ from fixsim.gateway.control import Control
 from fixsim.gateway.credentials import Verifier
 from fixsim.gateway.greeting import Lobby
 from fixsim.gateway.house import House
+from fixsim.gateway.lane import Lane, available
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import Poller
 from fixsim.gateway.street import Connection, Street
@@ -108,6 +109,10 @@ class Server:
         scratch = memoryview(bytearray(TURN_BYTES_MAX))
         self._street = Street(exchange, self._poller, config.venue.stalled_reader_timeout_s, scratch)
         self._lobby = Lobby(config, exchange, self._poller, self._verifier, self._street.take_over, scratch)
+        self._lane = None
+        if available(self._poller.epoll_descriptor()):
+            self._lane = Lane(exchange, opened.writer, clock, self._poller.epoll_descriptor())
+            self._street.use(self._lane)
         self._acceptor = Acceptor(listener, context, self._lobby, self._poller)
         self._control = Control(data_dir, exchange, self._poller)
         self._house = House(config.house, exchange, data_dir) if config.house is not None else None
@@ -150,8 +155,7 @@ class Server:
     def turn(self, wait_s: float | None = None) -> None:
         """One turn of the loop; waits until something is due unless `wait_s` says how long."""
         timeout_s = self._timeout_s()
-        ready = self._poller.wait(timeout_s if wait_s is None else wait_s)
-        now_ns = self._clock.now_ns()
+        ready, now_ns = self._wait(timeout_s if wait_s is None else wait_s, once=wait_s is not None or timeout_s == 0)
         owner_of = self._poller.owner
         others = []
         for fd, mask in ready:
@@ -167,6 +171,17 @@ class Server:
         if now_ns >= self._due_ns:
             self._look_at_the_time(now_ns)
         self._commit(now_ns)
+
+    def _wait(self, wait_s: float, *, once: bool) -> tuple[list[tuple[int, int]], int]:
+        """Descriptors that are ready, and the time; the compiled loop, where there is one, has turned until it was stopped."""
+        if self._lane is None:
+            ready = self._poller.wait(wait_s)
+            return ready, self._clock.now_ns()
+        left = self._lane.run(wait_s, self._due_ns, alone=len(self._street) == 1, once=once)
+        now_ns = self._clock.now_ns()
+        if left.attention != NIL:
+            self._street.attend(left.attention, left.octets, now_ns)
+        return left.others, now_ns
 
     def _see_others(self, others: list[tuple[int, int]], now_ns: int) -> None:
         """Strangers, operators and the listening socket: a few of many, others in the next turn."""

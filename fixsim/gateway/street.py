@@ -9,10 +9,11 @@ import contextlib
 from typing import Final
 
 from fixsim.exchange.exchange import Exchange
+from fixsim.gateway.lane import Lane
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import READ, WRITE, Poller
 from fixsim.gateway.transport import GONE, NOTHING, Plain
-from fixsim.layout import NEVER
+from fixsim.layout import NEVER, NIL
 from fixsim.limits import TURN_BYTES_MAX
 
 #: Bytes taken from one connection in one turn while there are others: a hundred orders.
@@ -31,7 +32,8 @@ class Connection:
     """One link of the exchange and its transport."""
 
     __slots__ = (
-        "_street", "allowance", "buffer", "ending", "is_open", "link", "mask", "progress_ns", "transport", "unfinished",
+        "_street", "allowance", "buffer", "ending", "is_open", "link", "mask", "place", "progress_ns", "transport",
+        "unfinished",
     )  # fmt: skip
 
     def __init__(self, street: "Street", transport: Plain, link: int, buffer: bytearray) -> None:
@@ -41,6 +43,8 @@ class Connection:
         self.buffer = buffer
         self.mask = READ
         self.is_open = True
+        #: Its row in the compiled loop, NIL for none.
+        self.place = NIL
         #: Whether `buffer` holds whole frames that wait for the next turn.
         self.unfinished = False
         #: When the transport last took something while bytes were owed; 0 while nothing is owed.
@@ -92,6 +96,9 @@ class Street:
         self._blocked: dict[int, Connection] = {}
         self._ending: dict[int, Connection] = {}
         self._leaving: dict[int, Leaving] = {}
+        #: The compiled loop, where there is one, and the connections it knows.
+        self._lane: Lane | None = None
+        self._by_place: dict[int, Connection] = {}
         #: Connections with bytes that no poller will tell about: decrypted already, or stopped by a full
         #: batch.
         self._again: dict[int, Connection] = {}
@@ -114,12 +121,46 @@ class Street:
         connection = Connection(self, transport, link, buffer)
         self._connections[link] = connection
         self._poller.add(transport.fd, connection)
+        if self._lane is not None and type(transport) is Plain:
+            connection.place = self._lane.attach(transport.fd, self._exchange.links[link].slot, link)
+        if connection.place != NIL:
+            self._by_place[connection.place] = connection
         self._feed(connection, now_ns)
+
+    def use(self, lane: Lane) -> None:
+        """Let the compiled loop serve what it can; before the first connection."""
+        self._lane = lane
+
+    def attend(self, place: int, octets: bytes, now_ns: int) -> None:
+        """The loop read `octets` and does not understand them, or found that the connection has ended."""
+        connection = self._by_place[place]
+        if octets:
+            self._take_back(connection)
+            connection.buffer += octets
+            self._feed(connection, now_ns)
+        else:
+            self.read(connection, now_ns)
+
+    def _take_back(self, connection: Connection) -> None:
+        """The loop leaves the connection alone."""
+        if connection.place != NIL and self._lane is not None:
+            connection.buffer[:0] = self._lane.take_back(connection.place)
+
+    def _settle(self, connection: Connection) -> None:
+        """Let the loop serve the connection exactly when nothing is unusual about it."""
+        if connection.place == NIL or self._lane is None or not connection.is_open:
+            return
+        unusual = connection.ending or connection.unfinished or connection.progress_ns or connection.mask != READ
+        if unusual or self._outbox.pending(connection.link):
+            self._take_back(connection)
+        elif not self._lane.serves(connection.place):
+            self._lane.hand_over(connection.place, connection.buffer)
 
     def read(self, connection: Connection, now_ns: int) -> None:
         """Take one helping from the transport, and give the exchange what is whole."""
         if connection.ending or connection.unfinished:
             return
+        self._take_back(connection)
         try:
             count = connection.transport.read(self._scratch if len(self._connections) == 1 else self._helping)
         except GONE as error:
@@ -153,6 +194,7 @@ class Street:
             del buffer[:consumed]
         if connection.unfinished or connection.transport.holds_more:
             self._again[connection.link] = connection
+        self._settle(connection)
 
     def end(self, link: int, reason: str) -> None:
         """The exchange wants a link closed once what it is owed is out; nothing more is taken from it."""
@@ -161,6 +203,7 @@ class Street:
             connection.ending = reason or "closed"
             self._ending[link] = connection
             self._wait_for(connection)
+            self._settle(connection)
 
     def flush(self, now_ns: int) -> None:
         """After a commit: send what became visible, and close what has ended."""
@@ -190,6 +233,7 @@ class Street:
                 self._blocked[connection.link] = connection
             connection.progress_ns = now_ns
             self._wait_for(connection)
+        self._settle(connection)
 
     def next_deadline_ns(self) -> int:
         """When a slow reader or a farewell has to be looked at."""
@@ -262,6 +306,10 @@ class Street:
 
     def _forget(self, connection: Connection) -> None:
         connection.is_open = False
+        if connection.place != NIL and self._lane is not None:
+            self._lane.detach(connection.place)
+            del self._by_place[connection.place]
+            connection.place = NIL
         del self._connections[connection.link]
         self._blocked.pop(connection.link, None)
         self._ending.pop(connection.link, None)

@@ -16,7 +16,10 @@ from fixsim.engine.jit import CACHE_FOLDER, CACHED
 from fixsim.exchange.exchange import Exchange, Hello
 from fixsim.fix.codec import encode
 from fixsim.fix.dictionary import fix44
+from fixsim.gateway import loop
+from fixsim.gateway.lane import Tables, available
 from fixsim.gateway.log import LOGGER
+from fixsim.gateway.poller import Poller
 from fixsim.journal.outbox import Outbox, Positions
 from fixsim.limits import BATCH_BYTES
 from fixsim.units import format_utc_timestamp
@@ -128,3 +131,16 @@ def warm_up() -> None:
         exchange.commit()
     exchange.tick(START_NS + NEXT_DAY_NS)
     exchange.commit()
+    warm_up_loop(exchange)
+
+
+def warm_up_loop(exchange: Exchange) -> None:
+    """One turn of the compiled loop, in which nothing happens."""
+    poller = Poller()
+    try:
+        if available(poller.epoll_descriptor()):
+            tables = Tables(len(exchange.machine.sessions))
+            tables.loop["epoll"] = poller.epoll_descriptor()
+            loop.run(exchange.machine, tables, 0, True)
+    finally:
+        poller.close()

@@ -190,6 +190,18 @@ class Writer:
             self._limit = min(self._limit, self.batch_bytes)
         return self.position
 
+    def place(self) -> tuple[int, int, int]:
+        """For one who writes batches itself: descriptor and first position of the segment, and the last at which a batch may
+        begin in it; the writer has begun a batch.
+        """
+        needed = self.batch_bytes + SEAL_RECORD_BYTES + self.tail_bytes
+        return self._descriptor, self._first, self._first + self.segment_bytes - needed
+
+    def go_on(self, position: int, crc: int) -> None:
+        """Batches up to `position` were written to the segment meanwhile, the last with the seal `crc`."""
+        self.position, self.crc = position, crc
+        self._limit = min(self._first + self.segment_bytes - position - SEAL_RECORD_BYTES, self.batch_bytes)
+
     def room(self) -> int:
         """Bytes of records, without the seal, the batch that was begun may have."""
         return max(0, self._limit)

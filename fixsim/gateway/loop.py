@@ -1,0 +1,289 @@
+"""The compiled part of a turn: wait, read, carry out, seal, write, send, and again, as long as nobody else is needed.
+
+It understands what the fast door understands, on plain connections that are owed nothing. Everything else it leaves as it is
+and returns: `gateway.lane` is its plain-Python side. Nothing is sent before the write that holds it has returned (law 1), and all
+state changes happen in the kernels both doors share (law 4). The system is called by the names libc has for it.
+"""
+
+import platform
+import sys
+
+from numba import types
+
+from fixsim.engine.ascii import put_padded
+from fixsim.engine.batch import FULL, LARGE, run_frames
+from fixsim.engine.book import MORE, resume
+from fixsim.engine.checksum import crc32c
+from fixsim.engine.jit import kernel, loop
+from fixsim.engine.scan import NINE, PREFIX, PREFIX_BYTES, SOH, ZERO
+from fixsim.engine.tape import gather_said, open_batch, seal_times
+from fixsim.engine.words import address_of, as_array, copy_bytes, load_word, quotient, store_word
+from fixsim.layout import HELD_BYTES, NIL, RECORD_MAGIC, SEAL, Kind
+from fixsim.limits import RECORD_HEADER_BYTES
+
+#: Is there a compiled loop for this system?
+AVAILABLE = sys.platform == "linux"
+#: Events asked for at once.
+EVENTS_MAX = 256
+#: Bytes of one `struct epoll_event`, and where its data lies: packed on x86-64 only (epoll_ctl(2)).
+EVENT_BYTES, EVENT_DATA = (12, 4) if platform.machine() in ("x86_64", "AMD64") else (16, 8)
+EPOLLIN = 1
+MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
+CLOCK_MONOTONIC = 1
+NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
+#: Longest wait, ms.
+WAIT_MS_MAX = 500
+SEAL_KIND = Kind.SEAL
+SEAL_BYTES = SEAL.itemsize
+SEALED_BYTES = RECORD_HEADER_BYTES + SEAL_BYTES
+
+#: Why `run` returned: any of these together, 0 when only time has passed.
+OTHERS = 1  # descriptors that are not ours are ready: `others` has them
+ATTENTION = 2  # a connection has something for the slow door, or has ended
+OWED = 4  # sessions are owed what could not be sent: `owed`, and how many bytes of it are gone: `taken`
+ROLLING = 8  # the next batch needs a new segment
+UNFINISHED = 16  # an order goes on in the next batch
+BROKEN = 32  # the batch could not be written, and nothing of it counts
+
+_word = types.int64
+epoll_wait = types.ExternalFunction("epoll_wait", types.intc(types.intc, _word, types.intc, types.intc))
+clock_gettime = types.ExternalFunction("clock_gettime", types.intc(types.intc, _word))
+recv = types.ExternalFunction("recv", _word(types.intc, _word, _word, types.intc))
+send = types.ExternalFunction("send", _word(types.intc, _word, _word, types.intc))
+pwrite = types.ExternalFunction("pwrite", _word(types.intc, _word, _word, _word))
+fdatasync = types.ExternalFunction("fdatasync", types.intc(types.intc))
+
+
+@kernel
+def read_clock(g):
+    """Venue time, ns since 1970 UTC (as `gateway.clock.Clock`)."""
+    row = g.loop[0]
+    clock_gettime(CLOCK_MONOTONIC, address_of(g.clock, 0))
+    elapsed = g.clock[0] * NS_PER_S + g.clock[1] - row["anchor_ns"]
+    return row["venue_ns"] + elapsed + elapsed * row["rate_ppm"] // 1_000_000
+
+
+@kernel
+def set_time(m, now_ns, digits):
+    """The time of the turn, and its UTCTimestamp; the date in it is that of today already."""
+    tape = m.tape[0]
+    tape["now_ns"] = now_ns
+    stamp = tape["stamp"]
+    rest = now_ns % (86_400 * NS_PER_S)
+    second = quotient(rest, NS_PER_S)
+    fraction = rest - second * NS_PER_S
+    minute = quotient(second, 60)
+    hour = quotient(minute, 60)
+    put_padded(stamp, 9, hour, 2)
+    put_padded(stamp, 12, minute - hour * 60, 2)
+    put_padded(stamp, 15, second - minute * 60, 2)
+    for _ in range(9 - digits):
+        fraction = quotient(fraction, 10)
+    put_padded(stamp, 18, fraction, digits)
+
+
+# ---------------------------------------------------------------- out
+
+
+@kernel
+def put_seal(m, g):
+    """The seal behind the batch; its CRC."""
+    tape, row = m.tape[0], g.loop[0]
+    used = tape["used"]
+    at = used >> 3
+    words = m.words
+    words[at] = RECORD_MAGIC | (SEAL_KIND << 16) | (SEAL_BYTES << 32)
+    words[at + 1] = tape["base"] + used
+    words[at + 2] = tape["now_ns"]
+    words[at + 3], words[at + 4], words[at + 5], words[at + 6], words[at + 7] = 0, 0, NIL, 0, 0
+    crc = crc32c(m.batch, used + RECORD_HEADER_BYTES)
+    words[at + 8] = tape["count"] | (crc << 32)
+    words[at + 9] = row["crc"]
+    words[at + 10] = tape["base"]
+    return crc
+
+
+@kernel
+def write_batch(m, g):
+    """Seal the batch and write it; False when that failed, and nothing of it counts."""
+    tape, row = m.tape[0], g.loop[0]
+    crc = put_seal(m, g)
+    length = tape["used"] + SEALED_BYTES
+    if pwrite(row["journal"], address_of(m.batch, 0), length, tape["base"] - row["first"]) != length:
+        return False
+    if row["sync"] != 0 and fdatasync(row["journal"]) != 0:
+        return False
+    row["position"] = tape["base"] + length
+    row["crc"] = crc
+    return True
+
+
+@kernel
+def send_said(m, g, session):
+    """Send what the batch says to a session; bytes that went out, NIL when all of it is gone."""
+    link = m.sessions[session]["link"]
+    if link == 0:
+        return NIL
+    place = g.by_session[session]
+    if place == NIL or g.connections[place]["link"] != link or g.connections[place]["direct"] == 0:
+        return 0
+    begin = gather_said(m, session, g.outgoing, g.outgoing.size)
+    if begin == NIL:
+        return 0
+    length = g.outgoing.size - begin
+    sent = send(g.connections[place]["fd"], address_of(g.outgoing, begin), length, MSG_DONTWAIT | MSG_NOSIGNAL)
+    if sent == length:
+        return NIL
+    g.connections[place]["direct"] = 0
+    return max(0, sent)
+
+
+@kernel
+def deliver(m, g):
+    """Seal, write and send the batch, and begin the next one; flags for what somebody else must do first."""
+    tape, row = m.tape[0], g.loop[0]
+    if tape["used"] == 0:
+        return 0
+    if not write_batch(m, g):
+        return BROKEN
+    seal_times(m)
+    for i in range(tape["touched"]):
+        session = m.touched[i]
+        sent = send_said(m, g, session)
+        if sent != NIL:
+            g.owed[row["owed"]], g.taken[row["owed"]] = session, sent
+            row["owed"] += 1
+    if row["owed"] != 0:
+        tape["used"] = 0  # what is owed lies in the batch until the next one begins
+        return OWED | (ROLLING if row["position"] > row["last"] else 0)
+    open_batch(m, row["position"])
+    return ROLLING if row["position"] > row["last"] else 0
+
+
+# ---------------------------------------------------------------- in
+
+
+@kernel
+def may_become_a_frame(octets, begin, end, max_length):
+    """Are these bytes the beginning of a frame in order, of which something is missing?"""
+    length = end - begin
+    for i in range(min(length, PREFIX_BYTES)):
+        if octets[begin + i] != PREFIX[i]:
+            return False
+    body = 0
+    at = begin + PREFIX_BYTES
+    while at < end and octets[at] != SOH:
+        if octets[at] < ZERO or octets[at] > NINE or at - begin >= PREFIX_BYTES + 6:
+            return False
+        body = body * 10 + octets[at] - ZERO
+        at += 1
+    if at >= end:
+        return True
+    whole = at + 1 + body + 7 - begin
+    return whole > length and whole <= max_length
+
+
+@kernel
+def take_frames(m, g, place, end):
+    """Carry out the first `end` bytes of the inbox for a connection, as far as the fast door goes; flags."""
+    row, connection = g.loop[0], g.connections[place]
+    session = connection["session"]
+    octets = as_array(g.inbox)
+    at = 0
+    flags = 0
+    while flags == 0:
+        begun = at
+        at, why = run_frames(m, session, octets, at, end, row["max_length"], row["tolerance_ns"])
+        if at > begun:
+            m.sessions[session]["heard_ns"] = m.tape[0]["now_ns"]
+        if why == LARGE:
+            flags = deliver(m, g)
+            while flags == 0 and resume(m) == MORE:
+                flags = deliver(m, g)
+            if flags != 0:
+                flags |= UNFINISHED if m.core[0]["taker"] != NIL else 0
+        elif why == FULL:
+            flags = deliver(m, g)
+        else:
+            break
+    if at == end:
+        return flags
+    if flags == 0 and end - at <= HELD_BYTES and may_become_a_frame(g.inbox, at, end, row["max_length"]):
+        copy_bytes(g.held, place * HELD_BYTES, g.inbox, at, end - at)
+        connection["held"] = end - at
+        return 0
+    row["attention"], row["begin"], row["end"] = place, at, end
+    return flags | ATTENTION
+
+
+@kernel
+def take_event(m, g, place):
+    """Read from a connection that is ready and carry out what came; flags."""
+    row, connection = g.loop[0], g.connections[place]
+    held = connection["held"]
+    copy_bytes(g.inbox, 0, g.held, place * HELD_BYTES, held)
+    got = recv(connection["fd"], address_of(g.inbox, held), row["helping"], MSG_DONTWAIT)
+    if got <= 0:
+        row["attention"], row["begin"], row["end"] = place, 0, 0
+        return ATTENTION
+    connection["held"] = 0
+    return take_frames(m, g, place, held + got)
+
+
+@kernel
+def own_connection(m, g, mask, fd):
+    """CONNECTION row of a descriptor that is ours to read, NIL for another."""
+    if mask != EPOLLIN or fd >= g.by_fd.size:
+        return NIL
+    place = g.by_fd[fd]
+    if place == NIL or g.connections[place]["direct"] == 0 or m.sessions[g.connections[place]["session"]]["fast"] == 0:
+        return NIL
+    return place
+
+
+@kernel
+def take_events(m, g, count):
+    """Carry out what is ready; flags. A connection that needs somebody else ends the turn: the others are still ready then."""
+    row = g.loop[0]
+    flags = 0
+    for i in range(count):
+        mask = load_word(g.events, i * EVENT_BYTES) & 0xFFFFFFFF
+        fd = load_word(g.events, i * EVENT_BYTES + EVENT_DATA) & 0xFFFFFFFF
+        place = own_connection(m, g, mask, fd)
+        if place == NIL:
+            store_word(g.others, 8 * row["others"], fd | (mask << 32))
+            row["others"] += 1
+            continue
+        flags = take_event(m, g, place)
+        if flags != 0:
+            break
+    return flags | (OTHERS if row["others"] != 0 else 0)
+
+
+@loop
+def run(m, g, wait_ms, once):
+    """Turn after turn until somebody else is needed or something is due; why (flags).
+
+    The batch that is open, if any, is empty. `wait_ms` bounds the first wait; with `once` there is no second turn.
+    """
+    row = g.loop[0]
+    row["attention"], row["others"], row["owed"] = NIL, 0, 0
+    while True:
+        count = epoll_wait(row["epoll"], address_of(g.events, 0), EVENTS_MAX, wait_ms)
+        now_ns = read_clock(g)
+        if count > 0:
+            if now_ns >= row["day_end_ns"]:
+                return 0  # a new date: the events are still there afterwards
+            set_time(m, now_ns, row["digits"])
+            flags = take_events(m, g, count)
+            row["turns"] += 1
+            if flags & (OWED | BROKEN) == 0 and flags & UNFINISHED == 0:
+                flags |= deliver(m, g)
+            if flags != 0:
+                return flags
+        if count < 0 or once or now_ns >= row["due_ns"]:
+            return 0
+        if row["busy"] != 0:
+            wait_ms = 0
+        else:
+            wait_ms = min(WAIT_MS_MAX, (row["due_ns"] - now_ns + NS_PER_MS - 1) // NS_PER_MS)
