@@ -1,8 +1,8 @@
 """The compiled part of a turn: wait, read, carry out, seal, write, send, and again, as long as nobody else is needed.
 
 It understands what the fast door understands, on plain connections that are owed nothing. Everything else it leaves as it is
-and returns: `gateway.lane` is its plain-Python side. Nothing is sent before the write that holds it has returned (law 1), and all
-state changes happen in the kernels both doors share (law 4). The system is called by the names libc has for it.
+and returns: `gateway.lane` is its plain-Python side. Nothing is sent before the write that holds it has returned (law 1), and
+all state changes happen in the kernels both doors share (law 4). The system is called by the names libc has for it.
 """
 
 import platform
