@@ -8,10 +8,10 @@ read, nothing is written.
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from fixsim.errors import FixsimError, JournalError, ReplayDivergence
+from fixsim.errors import FixsimError, JournalError
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.exchange import Exchange
-from fixsim.exchange.recovery import Batches, Rehearsal, inbound, started_with, turns
+from fixsim.exchange.recovery import Rehearsal, inbound, started_with, turns
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.reader import Reader
@@ -39,7 +39,7 @@ THE_END: Final = Until()
 
 
 class Digested(NamedTuple):
-    """The state digest behind the batch that ends at `position`, when `inbound` records had been carried out."""
+    """A digest of the state in front of `position`, when `inbound` records had been carried out, the last at `time_ns`."""
 
     position: int
     time_ns: int
@@ -74,23 +74,14 @@ class Unheard(Outbox):
 
 
 class Replay:
-    """One pass over a journal. `position` is behind the last record carried out, `time_ns` its time."""
+    """One pass over a journal."""
 
     def __init__(self, reader: Reader, dictionary: Dictionary, until: Until = THE_END) -> None:
         """Raises JournalError for a journal that is empty, damaged at its beginning, or not there from the start."""
+        config = started_with(begun(reader, until))
         self.reader, self.until = reader, until
-        self._rehearsal = Rehearsal(self._batches(), Nowhere(0))
-        first = self._rehearsal.batch
-        if first is None:
-            raise JournalError("nothing is sealed in this journal up to there", 0)
-        if reader.first != 0:
-            raise JournalError(f"the journal begins at position {reader.first}: the start is missing", reader.first)
-        kind, _, _, payload = next(inbound(first[1]))
-        if kind != Kind.START:
-            raise JournalError("the journal does not begin with a START record", first[0])
-        self.exchange = Exchange(
-            started_with(payload), self._rehearsal, Unheard(reader), self._fetch, dictionary
-        )  # fmt: skip
+        self._rehearsal = Rehearsal(sealed(reader, until), Nowhere(0))
+        self.exchange = Exchange(config, self._rehearsal, Unheard(reader), self._fetch, dictionary)
 
     @property
     def position(self) -> int:
@@ -149,15 +140,30 @@ class Replay:
     def _fetch(self, position: int) -> bytes:
         return bytes(self.reader.read(position).payload)
 
-    def _batches(self) -> Batches:
-        """Sealed batches; the last one is cut in front of the first inbound record beyond the end."""
-        for batch in self.reader.batches():
-            at = _first_beyond(batch.view, self.until) if self.until != THE_END else NIL
-            if at != NIL:
-                if at:
-                    yield batch.begin, batch.view[:at]
-                return
+
+def begun(reader: Reader, until: Until) -> bytes:
+    """Payload of the START record a journal begins with. JournalError when there is none, or `until` is in front of it."""
+    if reader.first != 0:
+        raise JournalError(f"the journal begins at position {reader.first}: its start is missing", reader.first)
+    first = next(sealed(reader, until), None)
+    if first is None:
+        raise JournalError("nothing is sealed in this journal up to there", 0)
+    kind, _, _, payload = next(inbound(first[1]), (0, 0, 0, b""))
+    if kind != Kind.START:
+        raise JournalError(f"the journal does not begin with a START record at position {first[0]}", first[0])
+    return payload
+
+
+def sealed(reader: Reader, until: Until) -> Iterator[tuple[int, memoryview]]:
+    """Sealed batches as (position, records); the last one is cut in front of the first inbound record beyond the end."""
+    for batch in reader.batches():
+        at = _first_beyond(batch.view, until) if until != THE_END else NIL
+        if at == NIL:
             yield batch.begin, batch.view
+            continue
+        if at:
+            yield batch.begin, batch.view[:at]
+        return
 
 
 def _first_beyond(view: memoryview, until: Until) -> int:
