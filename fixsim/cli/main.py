@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "resume": ("fixsim.cli.halt", "resume", "Resume a halted instrument."),
     "audit": ("fixsim.cli.audit", "app", "Ask Postgres what happened."),
     "journal": ("fixsim.cli.journal", "app", "Read and verify the journal files."),
+    "replay": ("fixsim.cli.replay", "replay", "Carry out a journal again and compare; play a FIX log to an exchange."),
     "tail": ("fixsim.cli.tail", "tail", "Follow the messages live, decoded."),
     "decode": ("fixsim.cli.decode", "decode", "Explain pasted FIX messages."),
     "ship": ("fixsim.cli.ship", "ship", "Copy a journal into Postgres (serve runs this itself)."),

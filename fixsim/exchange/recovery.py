@@ -75,14 +75,14 @@ def _record_at(batch: memoryview, at: int) -> bytes:
 
 
 class Step(NamedTuple):
-    """An inbound record, or several orders that came on one connection in one turn: `count` records from `position` on."""
+    """An inbound record, or several orders that came on one connection in one turn: `records` of them from `position` on."""
 
     position: int
     kind: int
     time_ns: int
     link: int
     payload: bytes
-    count: int = 1
+    records: int = 1
 
 
 def inbound(batch: memoryview) -> Iterator[tuple[int, int, int, bytes]]:
@@ -136,11 +136,11 @@ def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
         batch = rehearsal.batch
         for step in steps(batch[1]):
             rehearsal.at = step.position
-            if step.count == 1:
+            if step.records == 1:
                 carry_out(exchange, step.kind, step.time_ns, step.link, step.payload)
             else:
                 exchange.receive(step.link, bytearray(step.payload), step.time_ns)
-            rehearsal.carried += step.count
+            rehearsal.carried += step.records
             if rehearsal.batch is not batch:
                 break  # an order larger than a batch went on in the next one
         if rehearsal.batch is batch:
@@ -227,6 +227,5 @@ def _check_change(before: Config, after: Config) -> None:
         now = after.instrument_for(entry.symbol)
         if now is None or (now.tick_size, now.lot_size) != (entry.tick_size, entry.lot_size):
             raise VenueError(
-                f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; "
-                "use another data directory"
+                f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; use another data directory"
             )

@@ -6,11 +6,13 @@ read, nothing is written.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fixsim.errors import FixsimError, JournalError
+from fixsim.exchange import operator
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.laws import broken_laws
 from fixsim.exchange.recovery import Rehearsal, inbound, started_with, turns
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
@@ -125,6 +127,14 @@ class Replay:
     def digest(self) -> Digested:
         """The state digest now."""
         return Digested(self.position, self.time_ns, self.inbound, state_digest(self.exchange))
+
+    def book(self, symbol: str, depth: int) -> dict[str, Any]:
+        """Levels of one instrument as an operator is shown them. Raises UsageError for an unknown one."""
+        return operator.book(self.exchange, {"symbol": symbol, "depth": depth})
+
+    def broken_laws(self) -> list[str]:
+        """What must hold of every state and does not, in words."""
+        return broken_laws(self.exchange)
 
     def _turns(self) -> Iterator[int]:
         """Batch after batch; whatever a record that no exchange could have written does to us is told with its position."""

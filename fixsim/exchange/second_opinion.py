@@ -9,10 +9,11 @@ The oracle has no capacities: a day on which one was reached cannot be judged fu
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from fixsim.config import Config
-from fixsim.errors import FixsimError, JournalError, ReplayDivergence
+from fixsim.errors import FixsimError, JournalError, ReplayDivergence, UsageError
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import EVERYTHING, Member
 from fixsim.exchange.recovery import carry_out, started_with
@@ -24,8 +25,9 @@ from fixsim.journal.reader import Reader
 from fixsim.journal.record import Record, pack, records
 from fixsim.layout import INBOUND, NIL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
-from fixsim.reference.exchange import ReferenceExchange
+from fixsim.reference.exchange import Ladder, ReferenceExchange
 from fixsim.reference.listing import Listing, Permission
+from fixsim.reference.number import show_number
 from fixsim.reference.report import Reply
 
 #: Routing fields, which stand in front of LastMsgSeqNumProcessed(369) in what we say.
@@ -137,6 +139,34 @@ class SecondOpinion:
     def digest(self) -> Digested:
         """The oracle's digest now: of books, counters and halts."""
         return Digested(self.position, self.time_ns, self.inbound, self.oracle.digest())
+
+    def book(self, symbol: str, depth: int) -> dict[str, Any]:
+        """Levels of one instrument in the oracle's book. Raises UsageError for an unknown one."""
+        listing = self.oracle.board.listed.get(symbol)
+        state = self.oracle.state().get(symbol)
+        if listing is None or state is None:
+            raise UsageError(f"unknown symbol {symbol!r}")
+
+        def side(ladder: Ladder) -> list[dict[str, Any]]:
+            return [
+                {
+                    "price": show_number(price, listing.price_decimals).decode(),
+                    "quantity": show_number(sum((order[3] for order in queue), Decimal()), listing.qty_decimals).decode(),
+                    "orders": len(queue),
+                }
+                for price, queue in ladder[:depth]
+            ]
+
+        halted = symbol in self.oracle.halted
+        return {"symbol": symbol, "halted": halted, "bids": side(state.bids), "asks": side(state.asks), "last": None}
+
+    def broken_laws(self) -> list[str]:
+        """What must hold of every state and does not, in words: here, that no book is crossed."""
+        return [
+            f"the book of {symbol} is crossed"
+            for symbol, book in self.oracle.state().items()
+            if book.bids and book.asks and book.bids[0][0] >= book.asks[0][0]
+        ]
 
     # ---- the recorded day
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from exchange.stage import DAY_NS, MORNING_NS, MemoryWriter, Stage, small_config
 from flows import SESSIONS, Message, seeded_flow
 
-from exchange.stage import DAY_NS, MORNING_NS, MemoryWriter, Stage, small_config
 from fixsim.config import Config
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.reader import Reader
