@@ -89,7 +89,8 @@ class Hashed(NamedTuple):
         if len(hints):
             table = np.frombuffer(b"".join(self.leaves), np.uint8).reshape(-1, HASH_BYTES)
             hints["leaf"], hints["payload"] = table[:, :HINT_LEAF_BYTES], self.crcs
-            hints["payload"][-1] = 0
+            if self.whole:
+                hints["payload"][-1] = 0  # a seal tells of its neighbours
         return hints
 
 

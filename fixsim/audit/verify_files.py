@@ -10,12 +10,12 @@ from itertools import islice
 from typing import Final
 
 from fixsim.audit.chain import ChainFiles, Entry, Hashed, Hints, hash_batch, octets_of
-from fixsim.audit.findings import ALTERED, CHAIN, HEAD, JOURNAL, MISSING, Finding, classify, describe
+from fixsim.audit.findings import ALTERED, CHAIN, HEAD, JOURNAL, MISSING, Finding, classify, describe, describe_frame
 from fixsim.audit.heads import SignedHead
 from fixsim.audit.merkle import leaf_hash, tree_hash
 from fixsim.errors import AuditError, JournalError
 from fixsim.journal.reader import Batch, Reader
-from fixsim.journal.record import SEAL_RECORD_BYTES, STEP, record_at, segment_record
+from fixsim.journal.record import HEADER, SEAL_RECORD_BYTES, STEP, record_at, segment_record
 from fixsim.layout import RECORD_MAGIC, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 
@@ -29,8 +29,9 @@ class FileCheck:
     def __init__(self, reader: Reader, chain: ChainFiles) -> None:
         self.reader, self.chain = reader, chain
         self.leaves: list[bytes] = []
-        #: Entries whose batch is not what it was.
-        self.damaged: set[int] = set()
+        #: Batches that are what they were, by the bytes in the files, and extents of those that are not.
+        self.sound: list[tuple[int, int]] = []
+        self.holes: list[tuple[int, int]] = []
         self.records = 0
         #: Sealed behind the chain, which nothing proves: bytes and records.
         self.unproved_bytes = self.unproved_records = 0
@@ -48,8 +49,8 @@ class FileCheck:
             entry = self.chain.entry(index)
             findings, before = self._take(index, entry, before)
             yield from findings
-            if any(finding.where == JOURNAL for finding in findings):
-                self.damaged.add(index)
+            if any(finding.where == JOURNAL for finding in findings) and self.sound[-1:] != [(entry.begin, entry.end)]:
+                self.holes.append((entry.begin, entry.end))
             if not self.aligned:
                 return
             if progress is not None:
@@ -75,6 +76,7 @@ class FileCheck:
         if actual is not None and len(mine) <= len(hints) and (mine == hints[: len(mine)]).all():
             # the records are those that were hashed: it is the entry that says something else
             self.records += len(mine)
+            self.sound.append((actual.begin, actual.end))
             self.leaves.append(_leaf_of(actual.begin, found, rehashed))
             text = "it does not say what was hashed; the journal's records are what they were"
             return [Finding(ALTERED, CHAIN, entry.begin, f"seal {index}", text)], actual.end
@@ -90,6 +92,7 @@ class FileCheck:
     def _good(self, index: int, entry: Entry, octets: bytes, hashed: Hashed, hints: Hints) -> Iterator[Finding]:
         """The records are what was sealed; what the chain says beside that must be right too."""
         self.records += len(hashed.leaves)
+        self.sound.append((entry.begin, entry.end))
         self.leaves.append(_leaf_of(entry.begin, octets, hashed))
         if self.leaves[-1] != leaf_hash(entry.packed()):
             yield Finding(ALTERED, CHAIN, entry.begin, f"seal {index}", "its time is not the batch's")
@@ -105,7 +108,7 @@ class FileCheck:
             yield self._named(kind[0], entry, octets, hashed, kind[1], _stretch(kind[2]))
             return
         places = [at for at in range(min(len(mine), len(hints))) if mine[at] != hints[at]]
-        if not hashed.whole and len(mine) < len(hints):
+        if not hashed.whole and not places:
             places.append(len(mine))  # from there on no record can be read
         # a new seal goes with an altered record: it is named only if it is alone
         for at in [at for at in places if at + 1 < len(hints)] or places[:1] or [len(mine) - 1]:
@@ -121,7 +124,10 @@ class FileCheck:
         if hashed.offsets:
             last = hashed.offsets[-1]
             end = last + RECORD_HEADER_BYTES + (STEP.unpack_from(octets, last)[2] + 7 & -8)
-        return Finding(what, JOURNAL, entry.begin + end, "a record that cannot be read any more", text)
+        length = HEADER.unpack_from(octets, end)[3] if end + HEADER.size <= len(octets) else 0
+        payload = octets[end + HEADER.size : end + HEADER.size + length]
+        told = describe_frame(payload) if payload.startswith(b"8=FIX") else "a record that cannot be read any more"
+        return Finding(what, JOURNAL, entry.begin + end, told, text)
 
     # ---- batches that do not begin where they began
 
@@ -168,6 +174,15 @@ class FileCheck:
         text = f"the chain has {count} more records up to position {self.chain.entry(len(self.chain) - 1).end}"
         return Finding(MISSING, JOURNAL, entry.begin, "everything from there on", text)
 
+    def batches(self) -> Iterator[Batch]:
+        """The batches that are what they were, and those behind the chain. To be asked for after `run`."""
+        for begin, end in self.sound:
+            view, offset = self.reader.locate(begin)
+            yield Batch(begin, end, view[offset : offset + end - begin - SEAL_RECORD_BYTES])
+        last = self.sound[-1][1] if self.sound else 0
+        if self.aligned and not (self.holes and self.holes[-1][1] > last):
+            yield from self.reader.batches(last or None)
+
     # ---- between and behind
 
     def _gap(self, before: int, entry: Entry) -> Iterator[Finding]:
@@ -204,7 +219,7 @@ class FileCheck:
                 self.unproved_bytes += batch.end - batch.begin
                 self.unproved_records += self.reader.seal(batch).count + 1
         except JournalError as error:
-            if not self.damaged:
+            if not self.holes:
                 yield Finding(ALTERED, JOURNAL, error.position, "", str(error))
 
 

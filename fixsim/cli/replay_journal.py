@@ -1,11 +1,8 @@
 """`fixsim replay DIR`: a journal carried out again, and what is found shown."""
 
 import re
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +14,7 @@ from fixsim.cli.book import print_book
 from fixsim.cli.difference import described, print_difference
 from fixsim.cli.narrate import open_journal
 from fixsim.cli.output import FINDING, print_json, print_table, say
+from fixsim.cli.progress import progress_bar
 from fixsim.errors import JournalError, ReplayDivergence, UsageError
 from fixsim.fix.dictionary import fix44
 from fixsim.journal.reader import Reader
@@ -62,7 +60,7 @@ def replay_journal(path: Path, question: Question) -> None:
     begun = time.perf_counter()
     digests = []
     try:
-        with _progress(extent.end) as progress:
+        with progress_bar("replaying", extent.end) as progress:
             for digested in one_pass.digests(question.every, progress):
                 digests.append(digested)
                 _tell_digest(digested, question)
@@ -124,21 +122,6 @@ def parse_until(text: str | None, extent: Extent) -> "Until":
             raise UsageError(f"--until {text}: the journal goes from {days[0]} to {days[1]}; give the date too")
         text = f"{days[0]}T{text}"
     return Until(time_ns=parse_moment(text, time.time_ns()))
-
-
-@contextmanager
-def _progress(end: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=end)
-        yield lambda position: bar.update(task, completed=position)
 
 
 # ---------------------------------------------------------------- what was found
