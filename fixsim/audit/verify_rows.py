@@ -226,7 +226,8 @@ class RowCheck:
                 tell(Finding(MISSING, DATABASE, 0, f"the name of session {number}", text))
             elif found[number] != text:
                 tell(Finding(ALTERED, DATABASE, 0, f"the name of session {number}", f"{found[number]!r}, it was {text!r}"))
-        for number in found.keys() - self.names.keys() if self.stopped is None else ():
+        whole = self._whole and self.stopped is None
+        for number in found.keys() - self.names.keys() if whole else ():
             tell(Finding(INSERTED, DATABASE, 0, f"the name of session {number}", repr(found[number])))
 
     async def message_at(self, position: int) -> str:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_every_batch_has_an_entry_and_every_record_a_leaf(stage: Stage, tmp_path
         view, offset = stage.reader.locate(batch.begin)
         octets = bytes(view[offset : offset + batch.end - batch.begin])
         cuts = [record.position - batch.begin for record in records(batch.view)] + [len(batch.view), len(octets)]
-        leaves = [leaf_hash(octets[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+        leaves = [leaf_hash(octets[a:b]) for a, b in pairwise(cuts)]
         entry = chain.entry(index)
         assert (entry.records, entry.root) == (len(leaves), tree_hash(leaves))
         assert entry.time_ns == stage.reader.seal(batch).time_ns

@@ -8,6 +8,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from replay.forgery import Loose, forge, reframed
+from replay.recording import record_day
 
 from fixsim.audit.chain import ENTRY, MAGIC, ChainFiles
 from fixsim.audit.hasher import Hasher
@@ -16,8 +18,6 @@ from fixsim.journal.reader import Reader
 from fixsim.journal.record import Record, records
 from fixsim.journal.segments import journal_directory
 from fixsim.layout import Kind
-from replay.forgery import Loose, forge, reframed
-from replay.recording import record_day
 
 Audit = Callable[..., tuple[int, str, str]]
 
@@ -246,7 +246,8 @@ def test_a_proof_of_something_else_is_refused(day: Path, audit: Audit, tmp_path:
         proof.write_text(json.dumps(good | {name: octets.hex()}))
         assert audit("check-proof", proof)[0] == 1
     for changed in (
-        {"record_index": good["record_index"] + 1}, {"seal_index": good["seal_index"] ^ 1}, {"seal_path": good["seal_path"][1:]},
+        {"record_index": good["record_index"] + 1}, {"seal_index": good["seal_index"] ^ 1},
+        {"seal_path": good["seal_path"][1:]},
         {"record_path": [*good["record_path"], "00" * 32]}, {"position": good["position"] + 8}, {"proof": "of guilt"},
         {"head": good["head"] | {"seals": good["head"]["seals"] + 1}}, {"seal_path": "x"}, {"record": "zz"}, {"head": None},
     ):  # fmt: skip
