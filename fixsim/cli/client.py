@@ -150,6 +150,7 @@ def _from_file(env_file: Path) -> str:
 
 
 def tls_context(wanted: bool, ca: Path | None, certificate: Path | None) -> ssl.SSLContext | None:
+    """How to connect with TLS, None for plain TCP. Raises UsageError for files that cannot be used."""
     if not (wanted or ca or certificate):
         return None
     try:
