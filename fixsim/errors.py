@@ -15,6 +15,7 @@
         JournalCorrupt        damage before sealed records: the start is refused
         JournalFull           no room for another record
       ShippingError         the database is away: wait and retry, trading goes on
+      AuditError            the hash chain, a head or a proof cannot be used
       ReplayDivergence      the first record that differs, both sides readable
 """
 
@@ -114,6 +115,10 @@ class JournalFull(JournalError):
 
 class ShippingError(FixsimError):
     """The database is away or slow; the shipper waits and tries again."""
+
+
+class AuditError(FixsimError):
+    """The hash chain, a key, a head or a proof is missing, unreadable or not of this journal."""
 
 
 class ReplayDivergence(FixsimError):

@@ -1,7 +1,7 @@
-"""The shipper as a process: what keeps it alive, what ends it, and at what priority it runs.
+"""The reader process: the shipper and the hash chain, what keeps them alive, what ends them, at what priority they run.
 
 A pipe on standard input is a lifeline from the exchange. `finish` on it means: ship everything that is
-sealed, then leave. Its end without that word means that the exchange is dead: ship what can be shipped at
+sealed (and hash it), then leave. Its end without that word means that the exchange is dead: ship what can be shipped at
 once, and be gone within two seconds; the next start ships the rest. A signal means the same. Without a
 pipe the shipper runs until a signal comes. Whoever is to leave gives up idle priority, where the system
 allows that (it lets root): on a busy machine that priority could make it hours.
@@ -15,14 +15,19 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil  # type: ignore[import-untyped]
 
-from fixsim.audit.database import Database, open_database
+from fixsim.audit.hasher import Hasher
 from fixsim.audit.server import make_idle, make_normal
-from fixsim.audit.shipper import Shipper
 
+if TYPE_CHECKING:
+    from fixsim.audit.database import Database
+    from fixsim.audit.shipper import Shipper
+
+#: `--database-url` for no database at all: the hash chain is kept all the same.
+NONE: Final = "none"
 #: Time to ship the rest when nobody waits for us, s.
 GRACE_S: Final = 1.0
 STDIN: Final = 0
@@ -33,57 +38,78 @@ SWITCH_INTERVAL_S: Final = 0.0001
 
 
 def run(data_dir: Path, url: str, log: Callable[[str], None], *, until_end: bool = False, idle: bool = True) -> bool:
-    """Ship the journal of `data_dir` until told to leave, or until its end; True when everything sealed is
-    shipped.
+    """Ship and hash the journal of `data_dir` until told to leave, or until its end; True when everything sealed is
+    shipped and hashed.
 
     ShippingError when there is no such database; one that is away is waited for.
     """
-    database = open_database(data_dir, url, log, idle=idle)
+    hasher = Hasher(data_dir, log)
+    database = shipper = None
+    if url != NONE:
+        # a process without a database need not know its client
+        from fixsim.audit.database import open_database
+        from fixsim.audit.shipper import Shipper
+
+        database = open_database(data_dir, url, log, idle=idle)
+        shipper = Shipper(data_dir, database, log)
     if idle:
         make_idle(os.getpid())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    return asyncio.run(_run(Shipper(data_dir, database, log), database, until_end))
+    return asyncio.run(_run(hasher, shipper, database, until_end))
 
 
-async def _run(shipper: Shipper, database: Database, until_end: bool) -> bool:
+async def _run(hasher: Hasher, shipper: "Shipper | None", database: "Database | None", until_end: bool) -> bool:
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(shipper.run())
+    hashing = asyncio.create_task(asyncio.to_thread(hasher.run))
+    shipping = None if shipper is None else asyncio.create_task(shipper.run())
     hurried = False
+
+    def finish() -> None:
+        hasher.finish()
+        if shipper is not None:
+            shipper.finish.set()
 
     def hurry() -> None:
         nonlocal hurried
         if not hurried:
             hurried = True
-            shipper.finish.set()
+            finish()
             _hasten(database)
-            loop.call_later(GRACE_S, task.cancel)
+            loop.call_later(GRACE_S, hasher.stop)
+            if shipping is not None:
+                loop.call_later(GRACE_S, shipping.cancel)
 
     def listen() -> None:
         word = os.read(STDIN, 64)
         if word.startswith(FINISH):
-            shipper.finish.set()
+            finish()
             _hasten(database)
         elif not word:
             loop.remove_reader(STDIN)
-            if not shipper.finish.is_set():
+            if not hasher.finishing:
                 hurry()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, hurry)
     if until_end:
-        shipper.finish.set()
+        finish()
     if stat.S_ISFIFO(os.fstat(STDIN).st_mode):
         loop.add_reader(STDIN, listen)
+    shipped = shipping is None
     try:
-        with contextlib.suppress(asyncio.CancelledError):
-            return await task
-        return False
+        if shipping is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                shipped = await shipping
+        return await hashing and shipped
     finally:
-        database.leave(wait=not hurried)
+        hasher.stop()
+        if database is not None:
+            database.leave(wait=not hurried)
 
 
-def _hasten(database: Database) -> None:
+def _hasten(database: "Database | None") -> None:
     """Nobody trades any more, so nobody can be in the exchange's way."""
     for process in (os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))):
         make_normal(process)
-    database.hasten()
+    if database is not None:
+        database.hasten()

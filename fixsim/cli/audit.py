@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from fixsim.cli.audit_evidence import EVIDENCE
 from fixsim.cli.audit_views import (
     EVENT_COLUMNS,
     SESSION_COLUMNS,
@@ -32,6 +33,8 @@ TABLE_ROWS: Final = 1000
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Ask PostgreSQL what happened.")
 audit_app = app
+for name, command in EVIDENCE.items():
+    app.command(name)(command)
 
 DataDir = Annotated[Path, typer.Option(help="Data directory of the exchange.")]
 Url = Annotated[

@@ -85,8 +85,8 @@ def client(
     teller = Teller(json)
     options: WireOptions = {
         "username": username,
-        "password": _password(password, env_file),
-        "tls": _tls(tls, ca, certificate),
+        "password": read_password(password, env_file),
+        "tls": tls_context(tls, ca, certificate),
         "store": None if store is None else FileStore(store),
         "timeout_s": timeout,
         "on_message": teller.show,
@@ -126,7 +126,7 @@ def _state_directory(name: str) -> Path:
     return Path(state) / "fixsim" / "client" / name
 
 
-def _password(ask: bool, env_file: Path | None) -> str | None:
+def read_password(ask: bool, env_file: Path | None) -> str | None:
     """The password, never from the command line, where everybody could read it."""
     if ask:
         found = str(typer.prompt("password", hide_input=True, err=True))
@@ -149,7 +149,8 @@ def _from_file(env_file: Path) -> str:
     raise UsageError(f"{env_file}: no line {PASSWORD_VARIABLE}=...")
 
 
-def _tls(wanted: bool, ca: Path | None, certificate: Path | None) -> ssl.SSLContext | None:
+def tls_context(wanted: bool, ca: Path | None, certificate: Path | None) -> ssl.SSLContext | None:
+    """How to connect with TLS, None for plain TCP. Raises UsageError for files that cannot be used."""
     if not (wanted or ca or certificate):
         return None
     try:

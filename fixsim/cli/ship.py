@@ -14,13 +14,13 @@ from fixsim.cli.output import FINDING, say
 def ship(
     data_dir: Annotated[Path, typer.Option(help="Where journal and database live.")] = Path("fixsim-data"),
     database_url: Annotated[
-        str, typer.Option(envvar="FIXSIM_DATABASE_URL", help="embedded, or postgresql://user:password@host/database.")
+        str, typer.Option(envvar="FIXSIM_DATABASE_URL", help="embedded, none, or postgresql://user:password@host/database.")
     ] = "embedded",
     until_end: Annotated[bool, typer.Option("--until-end", help="Leave when all that is sealed is shipped.")] = False,
     full_speed: Annotated[bool, typer.Option("--full-speed", help="Run at normal priority, not at idle.")] = False,
 ) -> None:
-    """Copy a journal into Postgres, and go on as it grows. A pipe on standard input is a lifeline: its end
-    ends us.
+    """Copy a journal into Postgres and keep its hash chain, and go on as it grows. With `--database-url none` only the
+    chain. A pipe on standard input is a lifeline: its end ends us.
     """
     if not run(data_dir, database_url, lambda line: say(f"shipper: {line}"), until_end=until_end, idle=not full_speed):
         raise typer.Exit(FINDING)

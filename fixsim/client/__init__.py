@@ -6,6 +6,8 @@
     wire.py      the blocking socket shell around the core
     desk.py      `Client`: the shell with orders, one call each
     grammar.py   `buy 100 AAPL @ 187.25 --tif ioc` as a request
+    logs.py      FIX logs of any kind, read
+    playback.py  a log said again by real initiators; comparison.py: what came back then and now
     display.py   reports for people and as JSON
 
     from fixsim.client import Client

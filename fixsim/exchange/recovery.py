@@ -7,7 +7,7 @@ owed is said then.
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from fixsim.config import Config
 from fixsim.errors import ReplayDivergence, VenueError
@@ -18,6 +18,9 @@ from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import HEADER
 from fixsim.layout import INBOUND, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
+
+#: MsgTypes, zero-padded as in a header, of frames that are taken together when they came together.
+ORDERS: Final = frozenset({b"D\0", b"F\0", b"G\0"})
 
 #: (position of its first byte, its records without the seal) of each sealed batch, in order.
 Batches = Iterator[tuple[int, memoryview]]
@@ -30,7 +33,12 @@ class Rehearsal:
         self._batches = batches
         self._writer = writer
         self.batch = next(batches, None)
+        #: Records compared, and inbound ones carried out.
         self.compared = 0
+        self.carried = 0
+        #: Position of the inbound record that is being carried out, and behind the last record compared.
+        self.at = 0
+        self.end = 0
 
     def begin_batch(self) -> int:
         """Position of the recorded batch, or of a fresh one behind the journal's end."""
@@ -44,6 +52,7 @@ class Rehearsal:
         if buffer[:length] != recorded:
             raise _divergence(begin, recorded, buffer[:length])
         self.compared += count
+        self.end = begin + length
         self.batch = next(self._batches, None)
         return begin + length
 
@@ -65,6 +74,17 @@ def _record_at(batch: memoryview, at: int) -> bytes:
     return bytes(batch[at : at + RECORD_HEADER_BYTES + ((length + 7) & ~7)])
 
 
+class Step(NamedTuple):
+    """An inbound record, or several orders that came on one connection in one turn: `records` of them from `position` on."""
+
+    position: int
+    kind: int
+    time_ns: int
+    link: int
+    payload: bytes
+    records: int = 1
+
+
 def inbound(batch: memoryview) -> Iterator[tuple[int, int, int, bytes]]:
     """(kind, time_ns, link, payload) of the records of a batch that change state."""
     at = 0
@@ -77,19 +97,58 @@ def inbound(batch: memoryview) -> Iterator[tuple[int, int, int, bytes]]:
         at += RECORD_HEADER_BYTES + ((length + 7) & ~7)
 
 
+def steps(batch: memoryview) -> Iterator[Step]:
+    """The records of a batch that change state, orders of one connection and turn together: one call takes them all."""
+    unpack, octets, at = HEADER.unpack_from, bytes(batch), 0
+    run: list[bytes] = []
+    position = time_ns = link = 0
+    while at < len(octets):
+        header = unpack(octets, at)
+        kind, length = header[1], header[3]
+        begin = at + RECORD_HEADER_BYTES
+        at = begin + ((length + 7) & ~7)
+        if kind == Kind.OUT:
+            continue
+        together = kind == Kind.IN and header[10] in ORDERS
+        if run and not (together and header[15] == link and header[5] == time_ns):
+            yield Step(position, Kind.IN, time_ns, link, b"".join(run), len(run))
+            run = []
+        if together:
+            if not run:
+                position, time_ns, link = header[4], header[5], header[15]
+            run.append(octets[begin : begin + length])
+        elif kind in INBOUND:
+            yield Step(header[4], kind, header[5], header[15], octets[begin : begin + length])
+    if run:
+        yield Step(position, Kind.IN, time_ns, link, b"".join(run), len(run))
+
+
 def replay(exchange: Exchange, rehearsal: Rehearsal, progress: Callable[[int], None] | None = None) -> None:
     """Carry out everything `rehearsal` has left; `progress` is told the position after each batch."""
+    for position in turns(exchange, rehearsal):
+        if progress is not None:
+            progress(position)
+
+
+def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
+    """Carry out one batch after the other; the position of each. Raises ReplayDivergence."""
     while rehearsal.batch is not None:
         batch = rehearsal.batch
-        for kind, time_ns, link, payload in inbound(batch[1]):
-            carry_out(exchange, kind, time_ns, link, payload)
+        for step in steps(batch[1]):
+            rehearsal.at = step.position
+            if step.records == 1:
+                carry_out(exchange, step.kind, step.time_ns, step.link, step.payload)
+            else:
+                exchange.receive(step.link, bytearray(step.payload), step.time_ns)
+            rehearsal.carried += step.records
             if rehearsal.batch is not batch:
                 break  # an order larger than a batch went on in the next one
         if rehearsal.batch is batch:
             exchange.commit()
+        if rehearsal.batch is batch:
+            raise _divergence(*batch, memoryview(b""))  # nothing in it makes us say what it says
         exchange.take_closings()
-        if progress is not None:
-            progress(batch[0])
+        yield batch[0]
 
 
 def carry_out(exchange: Exchange, kind: int, time_ns: int, link: int, payload: bytes) -> None:
@@ -168,6 +227,5 @@ def _check_change(before: Config, after: Config) -> None:
         now = after.instrument_for(entry.symbol)
         if now is None or (now.tick_size, now.lot_size) != (entry.tick_size, entry.lot_size):
             raise VenueError(
-                f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; "
-                "use another data directory"
+                f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; use another data directory"
             )

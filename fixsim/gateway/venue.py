@@ -23,8 +23,6 @@ from fixsim.gateway.log import LOGGER
 from fixsim.gateway.supervisor import Supervisor
 from fixsim.gateway.transport import tls_context
 
-#: `--database-url` for no database at all.
-NONE: Final = "none"
 #: How long the shipper may take to finish when the venue stops; it gives up by itself when the database is away.
 FINISH_TIMEOUT_S: Final = 1_800.0
 #: How often the wait for it is told.
@@ -64,9 +62,8 @@ def serve(plan: Plan, announce: Say, progress: Say) -> None:
         held = claim(plan.data_dir)
         stack.callback(held.release)
         reader = shipper_of(plan)
-        if reader is not None:
-            reader.start(time.time_ns())
-            stack.callback(_finish, reader)
+        reader.start(time.time_ns())
+        stack.callback(_finish, reader)
         _run(plan, listener, context, reader, announce, progress, stack)
 
 
@@ -74,7 +71,7 @@ def _run(
     plan: Plan,
     listener: socket.socket,
     context: ssl.SSLContext | None,
-    reader: Supervisor | None,
+    reader: Supervisor,
     announce: Say,
     progress: Say,
     stack: contextlib.ExitStack,
@@ -114,10 +111,8 @@ class Recovering:
             self._progress(f"recovering: {100 * position // max(1, end)} % of the journal")
 
 
-def shipper_of(plan: Plan) -> Supervisor | None:
-    """The reader that fills the database, not started yet; None when there is no database."""
-    if plan.database_url == NONE:
-        return None
+def shipper_of(plan: Plan) -> Supervisor:
+    """The reader that fills the database and keeps the hash chain, not started yet; the chain alone for `none`."""
     command = [sys.executable, "-m", "fixsim.cli.main", "ship", "--data-dir", str(plan.data_dir)]
     return Supervisor("shipper", command, {"FIXSIM_DATABASE_URL": plan.database_url})
 

@@ -3,6 +3,7 @@
 Every frame is remembered in `said`, in the form in which it must be found in PostgreSQL again.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def reachable_directory() -> Path:
     path = Path(tempfile.mkdtemp(prefix="fixsim-audit-"))
     path.chmod(0o711)
     return path
+
+
+def clear(data_dir: Path) -> None:
+    """Take the journal of a data directory away, and the hash chain over it: another one may be written there."""
+    for name in ("journal", "chain"):
+        shutil.rmtree(data_dir / name, ignore_errors=True)
 
 
 class Stage:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit_stage import Stage, reachable_directory, tell_story
+from audit_stage import Stage, clear, reachable_directory, tell_story
 
 from fixsim.audit.database import EmbeddedDatabase
 from fixsim.audit.server import Server
@@ -61,7 +61,7 @@ def storied(server: Server, server_home: Path) -> Iterator[Stage]:
     assert asyncio.run(shipper.run())
     yield stage
     stage.close()
-    shutil.rmtree(server_home / "journal")
+    clear(server_home)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The shipper as a process: it finishes when told, and does not outlive the exchange."""
 
 import asyncio
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from audit_stage import Stage
+from audit_stage import Stage, clear
 from test_shipping import rows
 
 from fixsim.audit.database import EmbeddedDatabase
@@ -27,7 +26,7 @@ def live_stage(database: EmbeddedDatabase, server_home: Path) -> Iterator[Stage]
     stage.log_on(b"BUYER")
     yield stage
     stage.close()
-    shutil.rmtree(server_home / "journal")
+    clear(server_home)
 
 
 def started(data_dir: Path, *options: str) -> subprocess.Popen[bytes]:

@@ -1,0 +1,69 @@
+"""What must hold of every state an exchange can be in; a replay asks for it, so that a day is judged beyond its bytes."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.market import levels, queue
+from fixsim.layout import NIL
+
+#: OrdStatus(39) of an order that can still trade.
+OPEN: Final = frozenset({ord("0"), ord("1")})
+
+
+def broken_laws(exchange: Exchange) -> list[str]:
+    """Every law the state breaks, in words; empty for a sound state."""
+    return [*_books(exchange), *_orders(exchange), *_sessions(exchange)]
+
+
+def _books(exchange: Exchange) -> Iterator[str]:
+    """No book is crossed; a level is the sum of its queue, which is walked from the oldest to the youngest."""
+    machine = exchange.machine
+    for symbol, listing in exchange.listings.by_symbol.items():
+        name, best = symbol.decode("latin-1"), []
+        for side, word in enumerate(("bids", "asks")):
+            before: int | None = None
+            for level in levels(machine, listing.book, side):
+                best += [level.price] if before is None else []
+                if before is not None and (level.price >= before if side == 0 else level.price <= before):
+                    yield f"{word} of {name}: {level.price} ticks stands behind {before}"
+                before = level.price
+                rows: list[Any] = [machine.orders[slot] for slot in queue(machine, level)]
+                if (sum(int(row["leaves"]) for row in rows), len(rows)) != (level.lots, level.orders):
+                    yield f"{word} of {name} at {level.price} ticks: the level is not the sum of its orders"
+                if any(int(row["price"]) != level.price or int(row["book"]) != listing.book for row in rows):
+                    yield f"{word} of {name} at {level.price} ticks: an order of another price or book"
+        if len(best) == 2 and best[0] >= best[1]:
+            yield f"the book of {name} is crossed"
+
+
+def _orders(exchange: Exchange) -> Iterator[str]:
+    """An open order is what is left and what was executed; nothing rests that is closed; the counters count."""
+    machine = exchange.machine
+    used: Any = machine.orders[: int(exchange.core["orders_fresh"])]
+    held = used[used["names"] > 0]
+    resting = held[held["level"] != NIL]
+    for row in resting:
+        if int(row["status"]) not in OPEN or int(row["leaves"]) <= 0:
+            yield f"OrderID {int(row['order_id'])} rests and is closed"
+        if int(row["leaves"]) + int(row["cum"]) != int(row["qty"]):
+            yield f"OrderID {int(row['order_id'])} is not what is left and what was executed"
+    ids = held["order_id"]
+    if len(set(ids.tolist())) != len(ids):
+        yield "an OrderID is used twice"
+    if len(ids) and int(ids.max()) > int(exchange.core["order_id"]):
+        yield "an order has an OrderID that was not given out yet"
+
+
+def _sessions(exchange: Exchange) -> Iterator[str]:
+    """Open orders are counted right, by session and in all."""
+    total = 0
+    used: Any = exchange.machine.orders[: int(exchange.core["orders_fresh"])]
+    resting = used[(used["names"] > 0) & (used["level"] != NIL)]
+    for slot, member in exchange.members.by_slot.items():
+        count = int((resting["session"] == slot).sum())
+        total += count
+        if count != int(member.row["open_orders"]):
+            yield f"session {member.name.decode('latin-1')}: {int(member.row['open_orders'])} open orders counted, {count} rest"
+    if total != int(exchange.core["open_orders"]):
+        yield f"{int(exchange.core['open_orders'])} open orders counted, {total} rest"
