@@ -170,7 +170,7 @@ def withdraw(flow, i, orig):
 
 @kernel
 def make_mix(flow, naive, preload, symbols, live, expected):
-    """The mix for one session, and as for one session: everything may meet everything."""
+    """The mix for one session: everything may meet everything."""
     alive = 0
     for i in range(flow.kind.size):
         dice = 0 if i < preload else np.random.randint(100)
@@ -186,7 +186,7 @@ def make_mix(flow, naive, preload, symbols, live, expected):
             withdraw(flow, i, chosen)
             carry_out(flow, naive, i, expected[1])
             continue
-        book, sells = np.random.randint(symbols), np.random.randint(2)
+        book, sells = i % symbols if i < preload else np.random.randint(symbols), np.random.randint(2)
         bid, ask = best_price(naive, book, 0), best_price(naive, book, 1)
         if dice >= 90:
             price = bid if sells else ask
@@ -245,7 +245,8 @@ def make_plain(flow, naive, preload, symbols, crosses, expected):
         else:
             sells, away = np.random.randint(2), np.random.randint(LEVELS)
             price = MIDDLE + 1 + away if sells else MIDDLE - away
-            place(flow, i, np.random.randint(symbols), SELL if sells else BUY, price, LOT_STEP * (1 + np.random.randint(10)))
+            book = i % symbols if i < preload else np.random.randint(symbols)
+            place(flow, i, book, SELL if sells else BUY, price, LOT_STEP * (1 + np.random.randint(10)))
         carry_out(flow, naive, i, expected[0 if i < preload else 1])
 
 
