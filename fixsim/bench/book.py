@@ -5,6 +5,7 @@ Rates are of processor time of the one thread, which is what a machine that does
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,11 +16,14 @@ from fixsim.bench.flow import CANCELS, NEW, NEWS, TRADES, Made
 from fixsim.bench.frames import Frames
 from fixsim.bench.plan import Plan, Say, spread
 from fixsim.bench.stage import Stage
+from fixsim.config import Config
 from fixsim.errors import VenueError
 from fixsim.units import format_utc_timestamp
 
 #: Orders of the run that compiles.
 COMPILING: Final = 50
+#: Rows of a table at least.
+ROOM_MIN: Final = 1 << 17
 
 
 def seconds_of(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
@@ -27,6 +31,14 @@ def seconds_of(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     before = time.thread_time()
     answer = work(*arguments)
     return max(time.thread_time() - before, 1e-9), answer
+
+
+def sized(config: Config, operations: int) -> Config:
+    """`config` with tables that just hold the run: their pages are touched beforehand, as they are in an exchange that has run
+    for a while."""
+    room = max(ROOM_MIN, 2 * operations)
+    wanted = replace(config.capacities, orders=room, clordid_memory=room, price_levels=ROOM_MIN)
+    return replace(config, capacities=wanted)
 
 
 class Workload:
@@ -43,7 +55,8 @@ class Workload:
 
     def stage(self) -> Stage:
         """A fresh exchange with the preload in its books."""
-        stage = Stage(self.plan.config, self.names, 1, self.now_ns)
+        stage = Stage(sized(self.plan.config, self.total), self.names, 1, self.now_ns)
+        kernels.touch(stage)
         stage.feed_preload(self.frames)
         return stage
 
@@ -54,8 +67,6 @@ class Workload:
 
 def compile_all(plan: Plan, progress: Say) -> float:
     """Run everything once on a small flow, so that nothing compiles under a clock; seconds it took."""
-    from dataclasses import replace
-
     from fixsim.gateway.warmup import compile_kernels
 
     began = time.perf_counter()
