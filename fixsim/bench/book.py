@@ -105,8 +105,8 @@ def measure_books(plan: Plan, flow: str | None = None) -> dict[str, Any]:
 def measure_codec(plan: Plan) -> dict[str, Any]:
     """NewOrderSingle(D) parsed and ExecutionReport(8) encoded per second.
 
-    The empty baselines read the same bytes once, and copy a report that is there already. Raises VenueError when a frame was not
-    understood.
+    The empty baselines read the same bytes once, and copy a report that is there already. Raises VenueError when a frame
+    was not understood.
     """
     work = Workload(plan, "resting")
     stage = work.stage()

@@ -2,8 +2,8 @@
 
     python -m fixsim.bench.canned [--port 0]
 
-No session, no checks, no book, no journal: sockets, a copy, a checksum. What the exchange takes more than this is what it does for
-it. Written with the client's own means, so that both pay the same for a system call. Prints `canned ready PORT`.
+No session, no checks, no book, no journal: sockets, a copy, a checksum. It is written with the client's own means, so that both
+pay the same for a system call. Prints `canned ready PORT`.
 """
 
 import argparse

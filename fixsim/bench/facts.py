@@ -14,7 +14,7 @@ LIBRARIES: Final = ("numba", "numpy", "llvmlite", "google-crc32c", "asyncpg")
 
 def machine() -> dict[str, Any]:
     """Processor, how many, memory, system, and how busy it was when asked."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     return {
         "processor": _processor(), "processors": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total,

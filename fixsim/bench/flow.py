@@ -8,9 +8,9 @@ A naive book of our own (arrays of queues, no tree, no index) lets the flow happ
 of each ExecType(150), and a fingerprint of ClOrdID, quantity, price and leaves of each, summed so that their order plays no
 part.
 
-Over several sessions an exchange may take them in any order. `resting` and `cross` do not mind. `mix` is then built so that it
-does not either: all who trade have one size, whoever crosses always finds somebody, and what is cancelled never trades. Only who
-met whom stays open, so the fingerprint of its trades is not compared, their number and quantity are.
+Over several sessions an exchange may take them in any order. `resting` and `cross` do not mind. `mix` is then built so that
+it does not either: all who trade have one size, whoever crosses always finds somebody, and what is cancelled never trades. Only
+who met whom stays open, so the fingerprint of its trades is not compared, their number and quantity are.
 """
 
 from typing import Final, NamedTuple
@@ -148,9 +148,8 @@ def carry_out(flow, naive, i, expected):
         else:
             naive.next[naive.tail[queue]] = i
         naive.tail[queue] = i
-        if (sells == 1 and flow.price[i] < naive.best[at]) or (sells == 0 and flow.price[i] > naive.best[at]):
-            naive.best[at] = flow.price[i]
-        elif naive.best[at] < 0 or naive.best[at] >= SPAN:
+        best = naive.best[at]
+        if best < 0 or best >= SPAN or (sells == 1 and flow.price[i] < best) or (sells == 0 and flow.price[i] > best):
             naive.best[at] = flow.price[i]
 
 
@@ -279,7 +278,8 @@ def make_flow(name: str, operations: int, sessions: int, symbols: int, seed: int
         np.zeros(total, np.int64),
     )  # fmt: skip
     empty = np.full(2 * symbols * SPAN, -1, np.int64)
-    naive = Naive(empty, empty.copy(), np.full(2 * symbols, -1, np.int64), np.full(total, -1, np.int64), np.zeros(total, np.int64))
+    best, following = np.full(2 * symbols, -1, np.int64), np.full(total, -1, np.int64)
+    naive = Naive(empty, empty.copy(), best, following, np.zeros(total, np.int64))
     expected, live = np.zeros((2, EXPECTED_ROWS), np.int64), np.zeros(total, np.int64)
     seed_dice(seed)
     if name != "mix":

@@ -244,4 +244,3 @@ def reports_of(machine: Machine) -> int:
 def open_orders_of(machine: Machine) -> int:
     """Orders that rest."""
     return int(machine.core[0]["open_orders"])
-

@@ -26,16 +26,17 @@ def measure_layers(plan: Plan, wire: dict[str, Any]) -> dict[str, Any]:
     inside = {key: statistics.median(row[key] for row in through) for key in through[0]}
     user, system = (1e3 * float(wire[f"{kind}_us_per_order"]["median"]) for kind in ("user", "system"))
     wall = 1e9 / float(wire["orders_per_s"]["median"])
+    reported = door["reported"] - door["empty"]
     book, record = door["book"] - door["empty"], door["record"] - door["scan"]
     written = min(inside["journal"], inside["system"])
     rows = [
         ("scan", door["scan"], "BeginString, BodyLength, CheckSum, where each field lies"),
-        ("admit", door["all"] - door["scan"] - record - (door["reported"] - door["empty"]), "session, numbers, instrument, ids"),
+        ("admit", door["all"] - door["scan"] - record - reported, "session, numbers, instrument, ids"),
         ("book", book, "match, queue, remember ids"),
         ("report", door["reported"] - door["book"], "ExecutionReports rendered behind their OUT record"),
         ("tape", record, "the IN record"),
         ("journal", inside["journal"], "seal, CRC, one write"),
-        ("turn", inside["all"] - inside["journal"] - door["all"], "the exchange around the kernels: batches, what is owed to whom"),
+        ("turn", inside["all"] - inside["journal"] - door["all"], "the exchange around the kernels: what is owed to whom"),
         ("gateway", user - (inside["all"] - written), "the loop around the exchange"),
         ("system calls", system - written, "receive, send, wait; not the journal's write"),
         ("waiting", wall - user - system, "the process had nothing to do, or no processor"),

@@ -27,10 +27,10 @@ from fixsim.errors import VenueError
 from fixsim.fix.codec import encode
 from fixsim.units import format_utc_timestamp
 
-poll: Final = types.ExternalFunction("poll", types.int32(types.intp, types.intp, types.int32))
-recv: Final = types.ExternalFunction("recv", types.intp(types.int32, types.intp, types.intp, types.int32))
-send: Final = types.ExternalFunction("send", types.intp(types.int32, types.intp, types.intp, types.int32))
-clock_gettime: Final = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
+poll: Any = types.ExternalFunction("poll", types.int32(types.intp, types.intp, types.int32))
+recv: Any = types.ExternalFunction("recv", types.intp(types.int32, types.intp, types.intp, types.int32))
+send: Any = types.ExternalFunction("send", types.intp(types.int32, types.intp, types.intp, types.int32))
+clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
 
 #: One session: where it is in its frames and in its stretch of the buffer of what came back.
 LINE: Final = np.dtype([
@@ -61,6 +61,8 @@ LINE_BYTES_MIN: Final = 1 << 17
 #: How long nothing may come back before the run has failed.
 PATIENCE_S: Final = 20.0
 CLOCK_MONOTONIC: Final = 6 if sys.platform == "darwin" else 1
+#: Empty looks at a socket before an operation counts as not answered: some seconds.
+SPINS: Final = 30_000_000
 HEARTBEAT_S: Final = 3_600
 
 
@@ -120,11 +122,13 @@ def push(line, octets, starts, window):
     begun, stop = np.int64(line["begun"]), np.int64(line["stop"])
     until = min(stop, begun + np.int64(line["acked"]) + window)
     allowed = starts[until]
-    if line["sent"] < allowed:
-        taken = send(np.int32(line["fd"]), octets.ctypes.data + np.int64(line["sent"]), allowed - np.int64(line["sent"]), np.int32(0))
+    sent = np.int64(line["sent"])
+    if sent < allowed:
+        taken = send(np.int32(line["fd"]), octets.ctypes.data + sent, allowed - sent, np.int32(0))
         if taken > 0:
-            line["sent"] += taken
-    return line["sent"] < allowed
+            sent += taken
+            line["sent"] = sent
+    return sent < allowed
 
 
 @kernel
@@ -256,8 +260,9 @@ class Client:
         `goals` has the reports each causes. Raises VenueError when one is not answered.
         """
         took, spec = np.zeros(len(goals), np.int64), np.zeros(2, np.int64)
+        frames = self.frames
         done = ping(
-            self.lines, self.frames.octets, self.frames.starts, self.arena, goals, took, begin, spec, CLOCK_MONOTONIC, 30_000_000
+            self.lines, frames.octets, frames.starts, self.arena, goals, took, begin, spec, CLOCK_MONOTONIC, SPINS
         )  # fmt: skip
         if done < len(goals):
             raise VenueError(f"operation {done} of {len(goals)} was not answered")
@@ -279,7 +284,7 @@ def _log_on(port: int, session: int, venue: bytes, stamp: bytes) -> tuple[socket
         got = np.zeros(4_096, np.uint8)
         filled = end = 0
         while end == 0:
-            count = line.recv_into(memoryview(got)[filled:])
+            count = line.recv_into(got.data[filled:])
             if count == 0:
                 raise VenueError(f"session {session + 1} was not let in")
             filled += count

@@ -1,4 +1,4 @@
-"""Acceptors as processes of their own, on a processor of their own: the exchange with everything on, and whatever stands beside it."""
+"""Acceptors as processes of their own, each on a processor of its own: the exchange with everything on, and what stands beside."""
 
 import contextlib
 import json
@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from fixsim.errors import VenueError
 
 READY_TIMEOUT_S: Final = 300.0
+#: Port and data directory in a line of output, None when it is not the one that is waited for.
+Ready = Callable[[str], tuple[int, Path | None] | None]
 #: How long the embedded database may take to come up at idle priority.
 DATABASE_TIMEOUT_S: Final = 180.0
 #: How long those that were ended may take to be gone.
@@ -66,7 +68,7 @@ class Acceptor:
         return int(psutil.Process(self.popen.pid).memory_info().rss)
 
 
-def start(command: Sequence[str], ready: Callable[[str], tuple[int, Path | None] | None], cpu: int | None) -> Acceptor:
+def start(command: Sequence[str], ready: Ready, cpu: int | None) -> Acceptor:
     """Start a process and wait for the line that `ready` understands. Raises VenueError when it does not come."""
     with on_processor(cpu):
         popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
@@ -107,7 +109,7 @@ def stop(acceptor: Acceptor) -> None:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], ready: Callable[[str], tuple[int, Path | None] | None], cpu: int | None) -> Iterator[Acceptor]:
+def running(command: Sequence[str], ready: Ready, cpu: int | None) -> Iterator[Acceptor]:
     """`start`, and `stop` afterwards."""
     acceptor = start(command, ready, cpu)
     try:

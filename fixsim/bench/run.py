@@ -1,6 +1,5 @@
 """The whole benchmark: each part, the layers, and what the figures were taken on."""
 
-from dataclasses import replace
 from typing import Any, Final
 
 from fixsim.bench.book import compile_all, measure_books, measure_codec
@@ -79,8 +78,3 @@ def cells(plan: Plan) -> list[tuple[int, int, str | None]]:
 
 def _fits(plan: Plan, symbols: int) -> bool:
     return symbols <= plan.config.capacities.instruments and any(one.is_pattern for one in plan.config.instruments)
-
-
-def small(plan: Plan) -> Plan:
-    """The same plan with one round."""
-    return replace(plan, rounds=1)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from fixsim.audit.database import EmbeddedDatabase, open_database
 from fixsim.audit.process import SWITCH_INTERVAL_S
@@ -63,10 +63,10 @@ class Journal:
         if len(self.batch) > BATCH_BYTES:
             self.seal()
         found = [payload.find(mark) + 4 for mark in MARKS] if msg_type else [0, 0, 0, 0]
-        places = tuple(place if place > 3 else 0 for place in found)
+        id_at, order_at, exec_at, symbol_at = (place if place > 3 else 0 for place in found)
         self.batch += pack(
             kind, self.begin + len(self.batch), self.now_ns, payload, session=session + 1, seq=seq, back=NIL,
-            msg_type=msg_type, at=places, link=session + 1,
+            msg_type=msg_type, at=(id_at, order_at, exec_at, symbol_at), link=session + 1,
         )  # fmt: skip
         self.count += 1
 
