@@ -1,4 +1,4 @@
-"""Acceptors as processes of their own, each on a processor of its own: the exchange with everything on, and what stands beside."""
+"""Acceptors as processes of their own, pinned to a processor: the exchange with everything on, and what stands beside it."""
 
 import contextlib
 import json
@@ -68,10 +68,13 @@ class Acceptor:
         return int(psutil.Process(self.popen.pid).memory_info().rss)
 
 
-def start(command: Sequence[str], ready: Ready, cpu: int | None) -> Acceptor:
-    """Start a process and wait for the line that `ready` understands. Raises VenueError when it does not come."""
+def start(command: Sequence[str], ready: Ready, cpu: int | None, stderr: int = subprocess.DEVNULL) -> Acceptor:
+    """Start a process and wait for the line that `ready` understands. Raises VenueError when it does not come.
+
+    `stderr` is STDOUT for those who tell it there.
+    """
     with on_processor(cpu):
-        popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL)
     assert popen.stdout is not None
     deadline, text = time.monotonic() + READY_TIMEOUT_S, b""
     while time.monotonic() < deadline:
@@ -109,9 +112,9 @@ def stop(acceptor: Acceptor) -> None:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], ready: Ready, cpu: int | None) -> Iterator[Acceptor]:
+def running(command: Sequence[str], ready: Ready, cpu: int | None, stderr: int = subprocess.DEVNULL) -> Iterator[Acceptor]:
     """`start`, and `stop` afterwards."""
-    acceptor = start(command, ready, cpu)
+    acceptor = start(command, ready, cpu, stderr)
     try:
         yield acceptor
     finally:

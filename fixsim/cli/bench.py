@@ -81,7 +81,7 @@ def _told(value: float) -> str:
 
 
 def _noise(figure: dict[str, Any]) -> str:
-    return f"{figure['noise_percent']:.0f} %"
+    return f"{figure['noise_percent']:.0f} %" if figure["rounds"] > 1 else ""
 
 
 def _wire_row(cell: dict[str, Any]) -> tuple[Any, ...]:
