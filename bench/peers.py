@@ -1,16 +1,18 @@
-"""fixsim beside other acceptors, in turns: every round has each of them once, fresh, so that a machine that slows down slows all.
+"""fixsim beside other acceptors, in turns: each round has each of them once, so that a machine that slows down slows all.
 
     uv run python bench/peers.py [--rounds 5] [--orders 200000] [--flows resting,mix,cross] [--only fixsim,canned]
     uv run python bench/peers.py --peers DIR        # also C++: with the generator and the acceptors in DIR
 
-Without `--peers` the client is the one of `fixsim bench`, and beside fixsim stand an acceptor that answers without looking (`canned`)
-and small exchanges of our own on the PyPI packages quickfix and simplefix (`bench/acceptors/`). With it the client is `fixload`, an
-independent generator in C++ that knows every report it must get, and `fixsink` (canned, and with a book) and QuickFIX in C++ come
-along where they are there; sources in DIR are compiled when there is a compiler (QuickFIX needs its headers and library).
+Without `--peers` the client is the one of `fixsim bench`, and beside fixsim stand an acceptor that answers without looking
+(`canned`) and small exchanges of our own on the PyPI packages quickfix and simplefix (`bench/acceptors/`). With it the client
+is `fixload`, an independent generator in C++ that knows every report it must get, and `fixsink` (canned, and with a book) and
+QuickFIX in C++ come along where they are there; sources in DIR are compiled when there is a compiler (QuickFIX needs its
+headers and library).
 
-fixsim is started as anybody starts it: `fixsim serve --fresh` with `sessions/load.toml`, its database up, its shipper running, journal
-written before anything is said. The others have no journal (but `quickfix-cpp-file`, which has a file store). The server has the first
-processor, the client the second. Slower peers get fewer orders. Nothing counts that was not answered correctly.
+fixsim is started as anybody starts it: `fixsim serve --fresh` with `sessions/load.toml`, its database up, its shipper running,
+the journal written before anything is said. The others have no journal, except for `quickfix-cpp-file`, which has a file store.
+The server has the first processor, the client the second. Slower peers get fewer orders. Nothing counts that was not answered
+correctly.
 
 Writes bench/results/DATE-NAME.json, and prints medians and their ratios.
 """

@@ -12,7 +12,7 @@ import numpy as np
 
 from fixsim.bench import kernels
 from fixsim.bench.drive import drive
-from fixsim.bench.flow import CANCELS, NEW, NEWS, TRADES, Made
+from fixsim.bench.flow import CANCELS, NEW, NEWS, PER_SYMBOL, TRADES, Made
 from fixsim.bench.frames import Frames
 from fixsim.bench.plan import Plan, Say, spread
 from fixsim.bench.stage import Stage
@@ -53,12 +53,23 @@ class Workload:
         self.operations = self.total - self.made.preload
         self.timed = self.frames.octets[self.frames.starts[self.made.preload] :]
 
-    def stage(self) -> Stage:
-        """A fresh exchange with the preload in its books."""
+    def stage(self, part: int | None = None) -> Stage:
+        """A fresh exchange with the preload in its books, or only its first `part` operations."""
         stage = Stage(sized(self.plan.config, self.total), self.names, 1, self.now_ns)
         kernels.touch(stage)
-        stage.feed_preload(self.frames)
+        end = self.frames.starts[self.made.preload if part is None else part]
+        stage.feed(0, self.frames.octets[:end])
         return stage
+
+    def driven(self, drive: Callable[..., Any], ids: Any) -> tuple[Any, ...]:
+        """What a driver is called with, its preload carried out: that every symbol has a book is the exchange's doing."""
+        first = PER_SYMBOL * self.plan.symbols
+        stage = self.stage(first)
+        machine = kernels.machine_of(stage)
+        books = kernels.books_of(machine, self.names)
+        arguments = (machine, stage.slot(0), self.made.flow, ids, books, self.names.grid.lowest)
+        drive(*arguments, first, self.made.preload)
+        return arguments
 
     def expected_reports(self) -> int:
         """Reports the timed part causes."""
@@ -89,10 +100,9 @@ def measure_books(plan: Plan, flow: str | None = None) -> dict[str, Any]:
     rates: dict[str, list[float]] = {name: [] for name in drives}
     for _ in range(plan.rounds):
         for name, one in drives.items():
-            stage = work.stage()
-            machine = kernels.machine_of(stage)
-            books, before = kernels.books_of(machine, work.names), kernels.reports_of(machine)
-            arguments = (machine, stage.slot(0), work.made.flow, ids, books, work.names.grid.lowest)
+            arguments = work.driven(one, ids)
+            machine = arguments[0]
+            before = kernels.reports_of(machine)
             seconds, _ = seconds_of(one, *arguments, work.made.preload, work.total)
             rates[name].append(work.operations / seconds)
             got = kernels.reports_of(machine) - before
@@ -156,9 +166,6 @@ def measure_fast_door(work: Workload) -> dict[str, Any]:
             raise VenueError(f"the fast door left the frame at byte {used} of {len(work.timed)}")
         note("all", seconds)
         for name, one in (("book", kernels.matching_drive()), ("reported", drive), ("empty", kernels.empty_drive)):
-            stage = work.stage()
-            machine = kernels.machine_of(stage)
-            books = kernels.books_of(machine, work.names)
-            arguments = (machine, stage.slot(0), work.made.flow, ids, books, work.names.grid.lowest)
+            arguments = work.driven(one, ids)
             note(name, seconds_of(one, *arguments, work.made.preload, work.total)[0])
     return {name: float(np.median(values)) for name, values in found.items()}

@@ -255,15 +255,18 @@ def seed_dice(seed):
     np.random.seed(seed)
 
 
-def make_flow(name: str, operations: int, sessions: int, symbols: int, seed: int = 42, lots_max: int = 1 << 40) -> Made:
-    """`operations` timed ones behind a preload; `lots_max` is the largest quantity an order may have.
+def make_flow(
+    name: str, operations: int, sessions: int, symbols: int, seed: int = 42, lots_max: int = 1 << 40, preload: int | None = None
+) -> Made:
+    """`operations` timed ones behind a preload of its own or of `preload`; `lots_max` is the largest quantity an order may have.
 
     Raises UsageError for a flow that is not known and for more operations than ClOrdIDs have digits for.
     """
     if name not in FLOWS:
         raise UsageError(f"--flow {name}: expected {', '.join(FLOWS)}")
     operations += operations % 2  # every buy of `cross` has its sell
-    preload, reserve, reserve_lots = max(PRELOADED[name], PER_SYMBOL * symbols), 0, 0
+    preload = max(PRELOADED[name] if preload is None else preload + preload % 2, PER_SYMBOL * symbols)
+    reserve = reserve_lots = 0
     if name == "mix" and sessions > 1:
         wanted = LOT_STEP * operations
         reserve_lots = min(wanted, lots_max // LOT_STEP * LOT_STEP)

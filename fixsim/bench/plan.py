@@ -13,9 +13,11 @@ Say = Callable[[str], None]
 
 WINDOW: Final = 1_000
 ROUNDS: Final = 3
-#: Session counts and symbol counts of `--comprehensive`.
+#: Session counts and symbol counts of the curves of `--comprehensive`.
 SESSIONS: Final = (1, 10, 100, 1_000)
 SYMBOLS: Final = (1, 10, 100, 1_000)
+#: Resting orders of its curve.
+RESTING: Final = (100, 1_000, 10_000, 100_000, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Plan:
     #: Orders and cancels that may be unanswered, all sessions together.
     window: int = WINDOW
     seed: int = 42
+    #: Orders that rest before the clock starts, None for what the flow asks for.
+    preload: int | None = None
     #: Operations of a latency run.
     pings: int = 20_000
 
@@ -45,7 +49,7 @@ class Plan:
         """The flow, here for `sessions` and `symbols`."""
         symbols = symbols or self.symbols
         lots_max = self.names(symbols).lots_max
-        return make_flow(flow or self.flow, self.orders, sessions or self.sessions, symbols, self.seed, lots_max)
+        return make_flow(flow or self.flow, self.orders, sessions or self.sessions, symbols, self.seed, lots_max, self.preload)
 
     def names(self, symbols: int | None = None) -> Names:
         """Symbols and grid."""

@@ -1,5 +1,6 @@
 """The whole benchmark: each part, the layers, and what the figures were taken on."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from fixsim.bench.book import compile_all, measure_books, measure_codec
@@ -7,7 +8,7 @@ from fixsim.bench.facts import facts
 from fixsim.bench.flow import FLOWS
 from fixsim.bench.journal import measure_journal
 from fixsim.bench.layers import measure_layers
-from fixsim.bench.plan import SESSIONS, SYMBOLS, Plan, Say
+from fixsim.bench.plan import RESTING, SESSIONS, SYMBOLS, Plan, Say
 from fixsim.bench.recovery import measure_recovery
 from fixsim.bench.shipping import measure_shipping
 from fixsim.bench.wire import measure_cell, measure_latency
@@ -41,6 +42,8 @@ def measure(plan: Plan, progress: Say) -> dict[str, Any]:
         progress(f"shipping {messages} messages")
         parts["shipping"] = measure_shipping(messages, max(1, min(10, plan.sessions)), progress=progress)
     parts["wire"] = [measure_cell(plan, *cell, progress) for cell in cells(plan)]
+    if plan.comprehensive:
+        parts["resting"] = [measure_resting(replace(plan, preload=preload), progress) for preload in RESTING]
     parts["latency"] = measure_latency(plan, progress)
     # the kernels are timed on one session: so is the figure they add up to
     single = next((cell for cell in parts["wire"] if (cell["flow"], cell["sessions"], cell["symbols"]) == _single(plan)), None)
@@ -50,6 +53,16 @@ def measure(plan: Plan, progress: Say) -> dict[str, Any]:
         "workload": workload(plan), **facts(), "compile_s": round(compile_s, 1),
         "warm_up": "each kernel once on a small flow; the preload of each round is not timed",
         "parts": parts, "layers": measure_layers(plan, single),
+    }  # fmt: skip
+
+
+def measure_resting(plan: Plan, progress: Say) -> dict[str, Any]:
+    """Books and wire with `plan.preload` orders resting."""
+    progress(f"{plan.preload} resting orders")
+    books = measure_books(plan)
+    return {
+        "resting": plan.preload, "matching_per_s": books["matching_per_s"], "with_reports_per_s": books["with_reports_per_s"],
+        "wire": measure_cell(plan, 1, plan.symbols, None, progress),
     }  # fmt: skip
 
 
