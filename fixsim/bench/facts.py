@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-import fixsim
+from fixsim import __version__
 
 LIBRARIES: Final = ("numba", "numpy", "llvmlite", "google-crc32c", "asyncpg")
 
@@ -34,7 +34,7 @@ def _processor() -> str:
 
 def versions() -> dict[str, str]:
     """fixsim, and what its kernels are compiled with."""
-    found = {"fixsim": fixsim.__version__}
+    found = {"fixsim": __version__}
     for name in LIBRARIES:
         found[name] = importlib.metadata.version(name)
     return found
@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit of the checkout this package lies in, with a + when it was changed; None for an installed wheel."""
-    home = Path(fixsim.__file__).resolve().parent.parent
+    home = Path(__file__).resolve().parents[2]
     if not (home / ".git").exists():
         return None
     try:

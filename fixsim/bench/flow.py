@@ -258,7 +258,7 @@ def seed_dice(seed):
 def make_flow(
     name: str, operations: int, sessions: int, symbols: int, seed: int = 42, lots_max: int = 1 << 40, preload: int | None = None
 ) -> Made:
-    """`operations` timed ones behind a preload of its own or of `preload`; `lots_max` is the largest quantity an order may have.
+    """`operations` timed ones behind a preload of its own or of `preload`; no order has more than `lots_max`.
 
     Raises UsageError for a flow that is not known and for more operations than ClOrdIDs have digits for.
     """

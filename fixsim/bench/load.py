@@ -4,11 +4,13 @@ A session is one connection and one row of `LINE`. Frames lie rendered in one bu
 back is kept as it came, and only the ExecType(150) of each report is looked at while a clock runs, because the window needs to
 know how many orders have been answered. Everything else about the reports is checked afterwards (`fixsim.bench.reports`).
 
-The compiled loop calls `poll`, `recv`, `send` and `clock_gettime` of the C library by name, and comes back to Python after at
-most `TURNS` turns, so that signals are heard.
+The compiled loop calls `epoll_wait` (elsewhere `poll`), `recv`, `send` and `clock_gettime` of the C library by name, and comes
+back to Python after at most `TURNS` turns, so that signals are heard.
 """
 
 import contextlib
+import platform
+import select
 import socket
 import sys
 import time
@@ -25,9 +27,9 @@ from fixsim.bench.frames import Frames, sender
 from fixsim.engine.jit import kernel
 from fixsim.errors import VenueError
 from fixsim.fix.codec import encode
+from fixsim.layout import NIL
 from fixsim.units import format_utc_timestamp
 
-poll: Any = types.ExternalFunction("poll", types.int32(types.intp, types.intp, types.int32))
 recv: Any = types.ExternalFunction("recv", types.intp(types.int32, types.intp, types.intp, types.int32))
 send: Any = types.ExternalFunction("send", types.intp(types.int32, types.intp, types.intp, types.int32))
 clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
@@ -47,12 +49,13 @@ LINE: Final = np.dtype([
 ])  # fmt: skip
 
 SOH = 1
-POLLIN, POLLOUT, POLLGONE = 1, 4, 0x18 | 0x20
+#: The same bits in poll and epoll.
+POLLIN, POLLGONE = 1, 0x18 | 0x20
 #: Why the loop came back.
 COMPLETE, TURNED, LOST, CROWDED = range(4)
 #: Turns of the loop between two looks at Python.
 TURNS: Final = 2_000
-POLL_MS = 50
+POLL_MS, STUCK_MS = 50, 1
 #: Bytes read at once at most.
 READ_BYTES = 1 << 18
 #: A report and its shortest and longest plausible length.
@@ -131,35 +134,74 @@ def push(line, octets, starts, window):
     return sent < allowed
 
 
+if hasattr(select, "epoll"):
+    epoll_wait: Any = types.ExternalFunction("epoll_wait", types.int32(types.int32, types.intp, types.int32, types.int32))
+    #: Words of 32 bits in one event: the struct is packed on one architecture.
+    EVENT_WORDS = 3 if platform.machine() in ("x86_64", "AMD64") else 4
+
+    @kernel
+    def wait(waiter, row_of, events, hot, timeout_ms):
+        """Rows whose socket can be read, and what else is the matter, into `hot`; how many. `row_of` has that of each fd."""
+        count = epoll_wait(np.int32(waiter), events.ctypes.data, np.int32(hot.shape[0]), np.int32(timeout_ms))
+        for k in range(count):
+            hot[k, 0], hot[k, 1] = row_of[events[EVENT_WORDS * k + 1]], events[EVENT_WORDS * k]
+        return count
+
+else:
+    poll: Any = types.ExternalFunction("poll", types.int32(types.intp, types.intp, types.int32))
+    EVENT_WORDS = 2
+
+    @kernel
+    def wait(waiter, row_of, events, hot, timeout_ms):
+        """Rows whose socket can be read, and what else is the matter, into `hot`; how many. `events` is poll's own table."""
+        if poll(events.ctypes.data, hot.shape[0], np.int32(timeout_ms)) <= 0:
+            return 0
+        count = 0
+        for row in range(hot.shape[0]):
+            if events[2 * row + 1] >> 16 != 0:
+                hot[count, 0], hot[count, 1] = row, events[2 * row + 1] >> 16
+                count += 1
+        return count
+
+
 @kernel
-def drive(lines, polls, sending, starts, arena, window, goal, counts):
+def take(lines, row, mask, arena, counts):
+    """Read one socket once, and step over what is whole. Returns LOST or CROWDED, COMPLETE otherwise."""
+    line = lines[row]
+    if mask & POLLIN == 0:
+        return LOST if mask & POLLGONE != 0 else COMPLETE
+    room = min(READ_BYTES, np.int64(line["end"]) - np.int64(line["filled"]))
+    if room <= 0:
+        return CROWDED
+    count = recv(np.int32(line["fd"]), arena.ctypes.data + np.int64(line["filled"]), room, np.int32(0))
+    if count == 0:
+        return LOST
+    if count > 0:
+        line["filled"] += count
+        take_messages(line, arena, counts)
+    return COMPLETE
+
+
+@kernel
+def drive(lines, waiter, row_of, events, hot, sending, starts, arena, window, goal, counts):
     """Send and receive until `goal` reports are there, or for TURNS turns. Returns why, and the line where that matters."""
-    for row in range(lines.size):
-        push(lines[row], sending, starts, window)
+    stuck = True
     for _ in range(TURNS):
+        if stuck:  # at the beginning, and when a socket could not take all: try every line
+            stuck = False
+            for row in range(lines.size):
+                stuck |= push(lines[row], sending, starts, window)
         if counts[0] >= goal:
             return COMPLETE, 0
-        if poll(polls.ctypes.data, polls.shape[0], np.int32(POLL_MS)) <= 0:
+        ready = wait(waiter, row_of, events, hot, STUCK_MS if stuck else POLL_MS)
+        for k in range(ready):
+            row = hot[k, 0]
+            why = take(lines, row, hot[k, 1], arena, counts)
+            if why != COMPLETE:
+                return why, row
+            stuck |= push(lines[row], sending, starts, window)
+        if ready == 0 and not stuck:
             return TURNED, 0
-        for row in range(lines.size):
-            ready = polls[row, 1] >> 16
-            if ready == 0:
-                continue
-            line = lines[row]
-            if ready & POLLIN != 0:
-                room = min(READ_BYTES, np.int64(line["end"]) - np.int64(line["filled"]))
-                if room <= 0:
-                    return CROWDED, row
-                count = recv(np.int32(line["fd"]), arena.ctypes.data + np.int64(line["filled"]), room, np.int32(0))
-                if count == 0:
-                    return LOST, row
-                if count > 0:
-                    line["filled"] += count
-                    take_messages(line, arena, counts)
-            elif ready & POLLGONE != 0:
-                return LOST, row
-            waits = push(line, sending, starts, window)
-            polls[row, 1] = POLLIN | (POLLOUT if waits else 0)
     return TURNED, 0
 
 
@@ -207,13 +249,43 @@ def ping(lines, sending, starts, arena, goals, took, begin, spec, clock, spins):
     return counts
 
 
+class Waiter:
+    """What the compiled loop waits with."""
+
+    def __init__(self, sessions: int) -> None:
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        self._rows: npt.NDArray[np.int32] = np.zeros(1, np.int32)
+        self._events: npt.NDArray[np.int32] = np.zeros(EVENT_WORDS * sessions, np.int32)
+        self._hot: npt.NDArray[np.int64] = np.zeros((sessions, 2), np.int64)
+
+    def add(self, row: int, descriptor: int) -> None:
+        """Wait for this socket, too."""
+        if self._epoll is None:
+            self._events[2 * row], self._events[2 * row + 1] = descriptor, POLLIN
+            return
+        self._epoll.register(descriptor, POLLIN)
+        if descriptor >= len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros(descriptor, np.int32)])
+        self._rows[descriptor] = row
+
+    @property
+    def arguments(self) -> tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """For `drive`."""
+        return (NIL if self._epoll is None else self._epoll.fileno(), self._rows, self._events, self._hot)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._epoll is not None:
+            self._epoll.close()
+
+
 @dataclass
 class Client:
     """Connections that have logged on, and all they will send. `frames` is what was rendered for them."""
 
     frames: Frames
     lines: npt.NDArray[np.void]
-    polls: npt.NDArray[np.int32]
+    waiter: "Waiter"
     arena: npt.NDArray[np.uint8]
     sockets: list[socket.socket]
     #: Reports, answered orders, other messages; since the beginning.
@@ -227,12 +299,12 @@ class Client:
         Raises VenueError when the other side is gone or silent.
         """
         self.lines["stop"] = until
-        each = max(1, window // len(self.lines))
+        each, waiting = max(1, window // len(self.lines)), self.waiter.arguments
         begun = heard = time.perf_counter()
         seen = 0
         while True:
             why, row = drive(
-                self.lines, self.polls, self.frames.octets, self.frames.starts, self.arena, each, goal, self.counts
+                self.lines, *waiting, self.frames.octets, self.frames.starts, self.arena, each, goal, self.counts
             )  # fmt: skip
             if why == COMPLETE:
                 return time.perf_counter() - begun
@@ -270,6 +342,7 @@ class Client:
 
     def close(self) -> None:
         """Leave without a Logout."""
+        self.waiter.close()
         for one in self.sockets:
             one.close()
 
@@ -309,16 +382,16 @@ def logged_on(port: int, frames: Frames, venue: bytes, reports: int, memory_byte
     """
     sessions = len(frames.first) - 1
     room = max(LINE_BYTES_MIN, min(REPORT_BYTES * (reports + 100), memory_bytes) // sessions)
-    lines, polls = np.zeros(sessions, LINE), np.zeros((sessions, 2), np.int32)
-    client = Client(frames, lines, polls, np.empty(room * sessions, np.uint8), [], np.zeros(3, np.int64))
+    lines, waiter = np.zeros(sessions, LINE), Waiter(sessions)
+    client = Client(frames, lines, waiter, np.empty(room * sessions, np.uint8), [], np.zeros(3, np.int64))
     try:
         for session in range(sessions):
             line, early = _log_on(port, session, venue, now_stamp())
             client.sockets.append(line)
             assert not early, "nobody trades yet"
             line.setblocking(False)
-            polls[session] = line.fileno(), POLLIN
-        lines["fd"] = polls[:, 0]
+            waiter.add(session, line.fileno())
+            lines[session]["fd"] = line.fileno()
         lines["begun"] = lines["next"] = frames.first[:-1]
         lines["sent"] = frames.starts[frames.first[:-1]]
         lines["begin"] = lines["parsed"] = lines["filled"] = np.arange(sessions) * room
