@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "tail": ("fixsim.cli.tail", "tail", "Follow the messages live, decoded."),
     "decode": ("fixsim.cli.decode", "decode", "Explain pasted FIX messages."),
     "ship": ("fixsim.cli.ship", "ship", "Copy a journal into Postgres (serve runs this itself)."),
+    "bench": ("fixsim.cli.bench", "bench", "Measure what the exchange costs on this machine."),
     "password": ("fixsim.cli.password", "password", "Hash a password for the configuration."),
 }
 

@@ -66,7 +66,7 @@ class NoJournal:
         return self._position
 
 
-class _Deaf(Outbox):
+class Deaf(Outbox):
     """An outbox to which nobody listens."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ def warm_up() -> None:
         counterparties=(Counterparty("*"),),
         capacities=Capacities(orders=64, sessions=2, instruments=2, price_levels=64, clordid_memory=64),
     )
-    exchange = Exchange(config, NoJournal(), _Deaf(), lambda position: b"", fix44())
+    exchange = Exchange(config, NoJournal(), Deaf(), lambda position: b"", fix44())
     exchange.start(b"{}", START_NS)
     link = exchange.open_link(Hello("WARM", "FIXSIM", "in-process"), START_NS)
     stamp = format_utc_timestamp(START_NS, 3)
