@@ -20,8 +20,8 @@ from typing import Final
 import psutil  # type: ignore[import-untyped]
 
 from fixsim.audit.database import Database, open_database
-from fixsim.audit.server import make_idle, make_normal
 from fixsim.audit.shipper import Shipper
+from fixsim.feed.priority import make_idle, make_normal
 
 #: Time to ship the rest when nobody waits for us, s.
 GRACE_S: Final = 1.0

@@ -27,6 +27,16 @@ class JournalWriter(Protocol):
         """Seal `length` bytes of `count` records and keep them; the buffer has room for the seal."""
 
 
+class Tally(Protocol):
+    """Who counts what is written; a replay has none."""
+
+    def recorded(self, kind: int, msg_type: bytes, payload: bytes) -> None:
+        """Plain Python has written a record."""
+
+    def sealed(self, length: int, count: int) -> None:
+        """A batch of `count` records, those of kernels included, lies in the journal."""
+
+
 class Tape:
     """Writes records into the machine's batch; `commit` hands the batch to the journal."""
 
@@ -38,6 +48,7 @@ class Tape:
         self.row = machine.tape[0]
         self.now_ns = 0
         self.stamp = b""
+        self.tally: Tally | None = None
 
     def begin(self, now_ns: int) -> None:
         """Set the time of the turn, and open a batch if none is open."""
@@ -85,6 +96,8 @@ class Tape:
         self.batch[end:padded] = bytes(padded - end)
         self.row["used"] = padded
         self.row["count"] += 1
+        if self.tally is not None:
+            self.tally.recorded(kind, msg_type, payload)
         return position
 
     def say(self, session: int, msg_type: bytes, route: tuple[Field, ...], body: tuple[Field, ...]) -> int:
@@ -119,6 +132,8 @@ class Tape:
         if self.row["used"] == 0:
             return
         self.writer.append(self.batch, self.used, int(self.row["count"]), self.now_ns)
+        if self.tally is not None:
+            self.tally.sealed(self.used, int(self.row["count"]))
         self.row["used"], self.row["count"] = 0, 0
 
 

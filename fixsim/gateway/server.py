@@ -22,6 +22,7 @@ from fixsim.gateway.credentials import Verifier
 from fixsim.gateway.greeting import Lobby
 from fixsim.gateway.house import House
 from fixsim.gateway.log import LOGGER
+from fixsim.gateway.meter import ELSEWHERE, ROTATION, SEND, WRITE, Meter
 from fixsim.gateway.poller import Poller
 from fixsim.gateway.street import Connection, Street
 from fixsim.gateway.supervisor import Supervisor
@@ -100,13 +101,15 @@ class Server:
         exchange, config = opened.exchange, opened.exchange.config
         self._exchange, self._clock, self._reader = exchange, clock, reader
         self._writer = opened.writer
+        self.meter = meter = Meter(data_dir, exchange, opened.writer, lambda: None if reader is None else reader.pid)
+        exchange.tape.tally = meter
         self._synced = NIL
         self._venue = config.venue
         self._poller = Poller()
         self._waker = Waker(self._poller)
         self._verifier = Verifier(self._waker.wake)
         scratch = memoryview(bytearray(TURN_BYTES_MAX))
-        self._street = Street(exchange, self._poller, config.venue.stalled_reader_timeout_s, scratch)
+        self._street = Street(exchange, self._poller, config.venue.stalled_reader_timeout_s, scratch, meter)
         self._lobby = Lobby(config, exchange, self._poller, self._verifier, self._street.take_over, scratch)
         self._acceptor = Acceptor(listener, context, self._lobby, self._poller)
         self._control = Control(data_dir, exchange, self._poller)
@@ -149,8 +152,9 @@ class Server:
 
     def turn(self, wait_s: float | None = None) -> None:
         """One turn of the loop; waits until something is due unless `wait_s` says how long."""
-        timeout_s = self._timeout_s()
-        ready = self._poller.wait(timeout_s if wait_s is None else wait_s)
+        timeout_s = self._timeout_s() if wait_s is None else wait_s
+        ready = self._poller.wait(timeout_s)
+        self.meter.woke(timeout_s, not ready)
         now_ns = self._clock.now_ns()
         owner_of = self._poller.owner
         others = []
@@ -167,6 +171,7 @@ class Server:
         if now_ns >= self._due_ns:
             self._look_at_the_time(now_ns)
         self._commit(now_ns)
+        self.meter.turn()
 
     def _see_others(self, others: list[tuple[int, int]], now_ns: int) -> None:
         """Strangers, operators and the listening socket: a few of many, others in the next turn."""
@@ -191,6 +196,8 @@ class Server:
 
     def _commit(self, now_ns: int) -> None:
         """Write the batch; send what it says; close what it ends."""
+        lap = self.meter.lap
+        lap(ELSEWHERE)
         self._exchange.commit()
         if self._house is not None and self._house.act(now_ns):
             self._exchange.commit()
@@ -202,14 +209,18 @@ class Server:
         if self._writer.position != self._synced:
             self._writer.sync()
             self._synced = self._writer.position
+        lap(WRITE)
         self._street.flush(now_ns)
+        lap(SEND)
         self._control.flush()
         self._exchange.commit()  # links that were lost or closed while sending
         try:
+            lap(ELSEWHERE)
             self._writer.begin_batch()  # whether there is room for more is known before more is taken
         except JournalFull as error:
             self._log_out_in_the_tail(str(error), now_ns)
             raise
+        lap(ROTATION)
 
     def _log_out_in_the_tail(self, reason: str, now_ns: int) -> None:
         """The disk is full: what the journal keeps for this is enough for a Logout to every session."""
@@ -265,6 +276,7 @@ class Server:
         self._control.close()
         self._waker.close()
         self._poller.close()
+        self.meter.close()
 
 
 def raise_descriptor_limit() -> None:

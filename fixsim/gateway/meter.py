@@ -1,0 +1,255 @@
+"""What the loop tells its page of counters: a handful of plain stores per turn, and no system call.
+
+The loop says `woke` after its wait, `lap` when a stage is done, `turn` at its end. The exchange's tape says `recorded` for what
+plain Python writes and `sealed` for each batch; what kernels wrote is the difference, and the ids they gave are in the
+machine's own row. States, and figures that come from there, are brought up to date every PUBLISH_NS.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from fixsim.engine import meter as kernels
+from fixsim.engine.machine import Machine
+from fixsim.feed.mapped import COUNTERS_NAME, PageWriter
+from fixsim.feed.page import (
+    BUCKETS,
+    COUNTERS,
+    GAP_NS,
+    HISTOGRAM,
+    REASONS,
+    REFUSALS,
+    STAGES,
+    VALUE_BITS,
+    VALUE_MAX,
+    word_of,
+)
+from fixsim.fix.enums import MsgType
+from fixsim.gateway.gaps import GapMeter, Pause, late_by_ns
+from fixsim.gateway.log import LOGGER
+from fixsim.layout import CORE, Kind
+
+# the room of kernels does not know the page; both must mean the same
+assert (kernels.VALUE_BITS, kernels.VALUE_MAX, kernels.BUCKETS) == (VALUE_BITS, VALUE_MAX, BUCKETS)
+
+#: Stages of a turn for `lap`. Those of the page come first; going to the next segment is told to the gap meter alone, and
+#: ELSEWHERE to nobody.
+READ, FRAMES, WRITE, SEND, ROTATION, ELSEWHERE = range(len(STAGES) + 2)
+#: How old a figure may be that is not counted where it happens.
+PUBLISH_NS: Final = 50_000_000
+
+ORDERS: Final = word_of(COUNTERS, "orders")
+TRADES: Final = word_of(COUNTERS, "trades")
+EXECUTIONS: Final = word_of(COUNTERS, "executions")
+MESSAGES_IN: Final = word_of(COUNTERS, "messages_in")
+MESSAGES_OUT: Final = word_of(COUNTERS, "messages_out")
+GARBLED: Final = word_of(COUNTERS, "garbled")
+SEQUENCE_GAPS: Final = word_of(COUNTERS, "sequence_gaps")
+RESENDS: Final = word_of(COUNTERS, "resends")
+LOGOUTS: Final = word_of(COUNTERS, "logouts")
+SLOW_FRAMES: Final = word_of(COUNTERS, "slow_frames")
+JOURNAL_POSITION: Final = word_of(COUNTERS, "journal_position")
+JOURNAL_BYTES: Final = word_of(COUNTERS, "journal_bytes")
+ROTATIONS: Final = word_of(COUNTERS, "rotations")
+BATCHES: Final = word_of(COUNTERS, "batches")
+TURNS: Final = word_of(COUNTERS, "turns")
+TURNS_WITH_MESSAGES: Final = word_of(COUNTERS, "turns_with_messages")
+BATCH_RECORDS: Final = word_of(COUNTERS, "batch_records")
+BATCH_BYTES: Final = word_of(COUNTERS, "batch_bytes")
+#: Where a turn goes, for the kernel: its own histogram, that of the messages, those of the stages and how far apart they are.
+TURN_PLACES: Final = (
+    word_of(COUNTERS, "turn"), word_of(COUNTERS, "latency"), word_of(COUNTERS, "stages"), HISTOGRAM.itemsize // 8,
+)  # fmt: skip
+
+#: Counters of what we say by its MsgType(35).
+SAID: Final = {MsgType.RESEND_REQUEST: SEQUENCE_GAPS, MsgType.LOGOUT: LOGOUTS}
+#: Place of the first reason and the mark in front of it, for each MsgType(35) that can refuse.
+REFUSED: Final = {
+    msg_type: (word_of(COUNTERS, "rejects") + REASONS * place, b"\x01" + tag + b"=")
+    for place, (msg_type, tag, _) in enumerate(REFUSALS.values())
+}
+#: States of the machine, and where in its row they are.
+ORDER_ID, EXEC_ID, MATCH_ID = ((CORE.fields or {})[name][1] // 8 for name in ("order_id", "exec_id", "match_id"))
+
+
+class Watched(Protocol):
+    """What the meter reads of an exchange."""
+
+    @property
+    def machine(self) -> Machine:
+        """Its tables."""
+
+    @property
+    def links(self) -> dict[int, Any]:
+        """Sessions that are connected."""
+
+
+class Journal(Protocol):
+    """What the meter reads of the journal's writer."""
+
+    position: int
+    segment_bytes: int
+
+
+class Meter:
+    """The writer of the exchange's page."""
+
+    def __init__(
+        self, data_dir: Path, exchange: Watched, journal: Journal, shipper_pid: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """Make the page; what was recovered before is not counted. Raises OSError."""
+        self.page = PageWriter(data_dir / COUNTERS_NAME, COUNTERS, time.time_ns())
+        self._view, self._words = self.page.view, self.page.words
+        self._exchange, self._journal = exchange, journal
+        self._core = memoryview(exchange.machine.core.view(np.int64))
+        self._begin = (self._core[ORDER_ID], self._core[EXEC_ID], self._core[MATCH_ID])
+        self._exec_id = self._core[EXEC_ID]
+        self._spent = np.zeros(ELSEWHERE + 1, np.int64)
+        self._stages, self._laps = self._spent[: len(STAGES)], memoryview(self._spent)
+        self.gaps = GapMeter(self._view, shipper_pid, LOGGER.debug)
+        #: Of the turn: records sealed; those plain Python wrote, in and out; and the ExecIDs it gave.
+        self._records = self._slow_records = self._slow_in = self._slow_out = self._slow_ids = 0
+        self._segment = journal.position // journal.segment_bytes
+        #: Time in turns since the gap meter last looked, ns.
+        self._busy_ns = 0
+        self._publish_ns = 0
+        self._last = self._woke = time.perf_counter_ns()
+        self._compile()
+        self._publish(self._last)
+
+    def _compile(self) -> None:
+        """Have the kernels ready before the first turn, and leave no trace of it."""
+        kernels.add_turn(self._words, *TURN_PLACES, self._stages, 0, 0)
+        kernels.add_value(self._words, BATCH_RECORDS, 0, 0)
+        self._words[TURN_PLACES[0] + BUCKETS] = 0
+
+    def close(self) -> None:
+        """The loop has ended: the last figures stay in the data directory."""
+        self._publish(time.perf_counter_ns())
+        self.gaps.close()
+        self.page.close()
+
+    # ---- said by the loop
+
+    def woke(self, timeout_s: float, idle: bool) -> None:
+        """The wait is over; `idle` when nothing was ready, so that the time asked for should have passed."""
+        now = time.perf_counter_ns()
+        if idle and now - self._last > GAP_NS:
+            late_ns = late_by_ns(now - self._last, timeout_s)
+            if late_ns > GAP_NS:
+                self._pause(Pause(late_ns, busy_before_ns=self._busy_ns))
+                now = time.perf_counter_ns()
+        self._woke = self._last = now
+
+    def lap(self, stage: int) -> None:
+        """What happened since the last lap, or since `woke`, was `stage`."""
+        now = time.perf_counter_ns()
+        self._laps[stage] += now - self._last
+        self._last = now
+
+    def turn(self) -> None:
+        """The turn is over."""
+        now, view, laps = time.perf_counter_ns(), self._view, self._laps
+        took_ns = now - self._woke
+        view[TURNS] += 1
+        if took_ns > GAP_NS:
+            self._long_turn(took_ns)
+        laps[ROTATION] = 0
+        messages = self._count_messages() if self._records else 0
+        if messages:
+            view[TURNS_WITH_MESSAGES] += 1
+            kernels.add_turn(self._words, *TURN_PLACES, self._stages, messages, took_ns)
+        elif laps[READ] or laps[FRAMES] or laps[WRITE] or laps[SEND]:
+            self._stages.fill(0)
+        self._busy_ns += took_ns
+        if now >= self._publish_ns:
+            self._publish(now)
+        self._last = now
+
+    def _long_turn(self, took_ns: int) -> None:
+        laps, journal = self._laps, self._journal
+        rotated = journal.position // journal.segment_bytes != self._segment
+        pause = Pause(
+            took_ns,
+            collector_ns=self.gaps.collector_ns,
+            # a batch in the middle of a turn may have begun the segment: then that is in the time of its frames
+            rotation_ns=max(laps[ROTATION], laps[WRITE]) if rotated else 0,
+            write_ns=laps[WRITE],
+            busy_before_ns=self._busy_ns,
+        )
+        self._pause(pause)
+
+    def _pause(self, pause: Pause) -> None:
+        self.gaps.pause(pause)
+        self._busy_ns = 0
+
+    def _count_messages(self) -> int:
+        """Add up what was sealed since the last call; how many messages were taken."""
+        view, exec_id = self._view, self._core[EXEC_ID]
+        said_by_kernels = exec_id - self._exec_id - self._slow_ids
+        taken = self._records - self._slow_records - said_by_kernels + self._slow_in
+        view[MESSAGES_IN] += taken
+        view[MESSAGES_OUT] += said_by_kernels + self._slow_out
+        self._exec_id = exec_id
+        self._records = self._slow_records = self._slow_in = self._slow_out = self._slow_ids = 0
+        return taken
+
+    def _publish(self, now: int) -> None:
+        """Bring states, and what the machine counts itself, up to date."""
+        view, core, journal = self._view, self._core, self._journal
+        orders, executions, trades = self._begin
+        view[ORDERS] = core[ORDER_ID] - orders
+        view[EXECUTIONS] = core[EXEC_ID] - executions
+        view[TRADES] = core[MATCH_ID] - trades
+        row, machine = self.page.row, self._exchange.machine
+        row["sessions"] = len(self._exchange.links)
+        row["open_orders"] = machine.core[0]["open_orders"]
+        view[JOURNAL_POSITION] = journal.position
+        segment = journal.position // journal.segment_bytes
+        view[ROTATIONS] += segment - self._segment
+        self._segment = segment
+        self.gaps.compare_from_here()
+        self._busy_ns = 0
+        self.page.touch(time.time_ns())
+        self._publish_ns = now + PUBLISH_NS
+
+    # ---- said by the tape
+
+    def recorded(self, kind: int, msg_type: bytes, payload: bytes) -> None:
+        """Plain Python has written a record."""
+        view = self._view
+        self._slow_records += 1
+        if kind == Kind.IN:
+            self._slow_in += 1
+            view[SLOW_FRAMES] += 1
+        elif kind == Kind.OUT:
+            self._slow_out += 1
+            if msg_type in SAID:
+                view[SAID[msg_type]] += 1
+            elif msg_type in REFUSED:
+                self._refused(msg_type, payload)
+        elif kind == Kind.RESEND:
+            view[RESENDS] += 1
+        elif kind == Kind.GARBLED:
+            view[GARBLED] += 1
+
+    def _refused(self, msg_type: bytes, payload: bytes) -> None:
+        if msg_type == MsgType.EXECUTION_REPORT and b"\x0117=0\x01" not in payload:
+            self._slow_ids += 1
+        first, mark = REFUSED[msg_type]
+        at = payload.find(mark)
+        if at >= 0:
+            begin = at + len(mark)
+            self._view[first + min(int(payload[begin : payload.index(b"\x01", begin)]), REASONS - 1)] += 1
+
+    def sealed(self, length: int, count: int) -> None:
+        """A batch of `count` records in `length` bytes lies in the journal."""
+        view = self._view
+        self._records += count
+        view[BATCHES] += 1
+        view[JOURNAL_BYTES] += length
+        kernels.add_value(self._words, BATCH_RECORDS, count, 1)
+        kernels.add_value(self._words, BATCH_BYTES, length, 1)
