@@ -25,9 +25,11 @@ FLOORS: Final = {
     "journal": (*GROUND, "fix"),
     "reference": ("errors", "config"),
     "exchange": (*GROUND, "fix", "engine", "session", "journal", "reference"),
-    "audit": (*GROUND, "fix", "journal"),
+    "feed": (*GROUND, "fix"),
+    "audit": (*GROUND, "fix", "journal", "feed"),
+    "console": (*GROUND, "fix", "journal", "feed"),
     "client": (*GROUND, "fix", "session"),
-    "gateway": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "audit", "client"),
+    "gateway": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "feed", "audit", "client"),
 }
 #: Rooms in which the same inputs must always give the same outputs.
 CORE: Final = (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange")

@@ -20,6 +20,7 @@ from typing import Final
 import psutil  # type: ignore[import-untyped]
 
 from fixsim.audit.database import Database, open_database
+from fixsim.audit.gauge import Gauge
 from fixsim.audit.shipper import Shipper
 from fixsim.feed.priority import make_idle, make_normal
 
@@ -42,7 +43,21 @@ def run(data_dir: Path, url: str, log: Callable[[str], None], *, until_end: bool
         make_idle(os.getpid())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     database = open_database(data_dir, url, log, idle=idle)
-    return asyncio.run(_run(Shipper(data_dir, database, log), database, until_end))
+    gauge = _gauge(data_dir, log)
+    try:
+        return asyncio.run(_run(Shipper(data_dir, database, log, gauge), database, until_end))
+    finally:
+        if gauge is not None:
+            gauge.close()
+
+
+def _gauge(data_dir: Path, log: Callable[[str], None]) -> Gauge | None:
+    """Our page; shipping does without one where the data directory cannot be written, a copy for reading perhaps."""
+    try:
+        return Gauge(data_dir)
+    except OSError as error:
+        log(f"shipping lag is not shown: {error}")
+        return None
 
 
 async def _run(shipper: Shipper, database: Database, until_end: bool) -> bool:

@@ -23,6 +23,9 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "journal": ("fixsim.cli.journal", "app", "Read and verify the journal files."),
     "tail": ("fixsim.cli.tail", "tail", "Follow the messages live, decoded."),
     "decode": ("fixsim.cli.decode", "decode", "Explain pasted FIX messages."),
+    "top": ("fixsim.cli.top", "top", "Watch a running exchange live: rates, latency, pauses, processes."),
+    "profile": ("fixsim.cli.profile", "profile", "Write a report on the latency of the next seconds, with a picture."),
+    "console": ("fixsim.cli.console", "console", "Show metrics over HTTP (serve runs this itself)."),
     "ship": ("fixsim.cli.ship", "ship", "Copy a journal into Postgres (serve runs this itself)."),
     "password": ("fixsim.cli.password", "password", "Hash a password for the configuration."),
 }

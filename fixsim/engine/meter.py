@@ -37,3 +37,12 @@ def add_turn(words, turn_at, latency_at, stages_at, stage_words, spent, messages
         if spent[stage] > 0:
             add_value(words, stages_at + stage * stage_words, spent[stage], np.int64(1))
             spent[stage] = 0
+
+
+@kernel
+def add_batch(words, batches_at, bytes_at, records_at, lengths_at, length, count):
+    """A batch of `count` records in `length` bytes: one more, its bytes, and both histograms."""
+    words[batches_at] += 1
+    words[bytes_at] += length
+    add_value(words, records_at, count, np.int64(1))
+    add_value(words, lengths_at, length, np.int64(1))

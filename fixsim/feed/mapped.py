@@ -1,9 +1,9 @@
 """A page as a file that two processes have mapped: the one who writes it, and whoever looks.
 
-On Linux the file lies in memory and the name in the data directory is a link to it, `/proc/<pid>/fd/<n>`: a page that lies on
-a disk stops its writer now and then while the system writes it back, and a counter must not cost a pause. The link is gone with the
-process that wrote the page, which leaves a copy of the last figures in its place when it ends in good order. Elsewhere it is a
-file on the disk.
+On Linux the file lies in memory and the name in the data directory is a link to it, `/proc/<pid>/fd/<n>`: a page that
+lies on a disk stops its writer now and then while the system writes it back, and a counter must not cost a pause. What the
+link leads to is gone with the process that wrote the page; one that ends in good order leaves a copy of the last figures
+in its place. Elsewhere it is a file on the disk.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fixsim.errors import FixsimError
-from fixsim.feed.page import HEADER, MAGIC, PAGE_VERSION, digest_of
+from fixsim.feed.page import HEADER, MAGIC, PAGE_VERSION, digest_of, word_of
 
 #: The exchange's page and the shipper's, in the data directory.
 COUNTERS_NAME: Final = "counters"
@@ -75,7 +75,7 @@ class PageWriter:
         self._descriptor = -1
 
 
-_UPDATED: Final = (HEADER.fields or {})["updated_ns"][1] // 8
+_UPDATED: Final = word_of(HEADER, "updated_ns")
 
 
 def _new_file(path: Path) -> int:
@@ -111,7 +111,7 @@ class PageReader:
         first = words.copy()
         second = words.copy()
         for index in np.flatnonzero(first != second):
-            second[index] = memoryview(words)[index]
+            second[index] = words.data[index]
         row = second.view(self.layout)[0]
         self._check(row["header"])
         return row

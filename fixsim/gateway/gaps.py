@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from fixsim.feed.page import CAUSES, COUNTERS, GAP_NS, word_of
 
-#: What a page that is not there yet costs, ns: measured by bench/meter.py; one that must be read from a disk costs the whole pause.
-FAULT_NS: Final = 700
+#: What the first touch of a page of memory costs, ns, by bench/meter.py; one that is read from a disk costs all of the pause.
+FAULT_NS: Final = 2_000
 #: The sleep of an idle turn is rounded up to this by the system.
 SLEEP_STEP_NS: Final = 1_000_000
 GAPS: Final = word_of(COUNTERS, "gaps")
@@ -48,19 +48,19 @@ class Witness:
     def __init__(self) -> None:
         self._schedstat = -1
         self._missing = not Path("/proc/thread-self/schedstat").exists()
-        self._preempted = 0
 
     def sample(self) -> Sample:
         """The state of affairs; 2 us where there is a schedstat."""
         usage = resource.getrusage(RUSAGE)
         if self._missing:
-            # no times of waiting: a thread that was put aside has waited a time slice
-            self._preempted = usage.ru_nivcsw * GAP_NS
-            return Sample(time.thread_time_ns(), self._preempted, usage.ru_minflt, usage.ru_majflt)
-        if self._schedstat == -1:
-            self._schedstat = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-        cpu, delay, _ = os.pread(self._schedstat, 96, 0).split()
-        return Sample(int(cpu), int(delay), usage.ru_minflt, usage.ru_majflt)
+            # no times of waiting: a thread that was put aside counts as having waited for a gap
+            delay_ns = usage.ru_nivcsw * GAP_NS
+        else:
+            if self._schedstat == -1:
+                self._schedstat = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            # its time on the processor is only brought up to date at each tick of the system: the clock is exact
+            delay_ns = int(os.pread(self._schedstat, 96, 0).split()[1])
+        return Sample(time.thread_time_ns(), delay_ns, usage.ru_minflt, usage.ru_majflt)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -103,7 +103,9 @@ class Pause:
 
 
 def cause_of(pause: Pause, before: Sample, after: Sample, shipper_in_the_way: Callable[[], bool]) -> str:
-    """Which of CAUSES explains at least half of the pause; the first that does, "other" when none does."""
+    """Which of CAUSES explains at least half of the pause: the first that does; else the one that explains most of it, and
+    "other" when that is less than a quarter.
+    """
     delay_ns = after.delay_ns - before.delay_ns
     cpu_ns = after.cpu_ns - before.cpu_ns - pause.busy_before_ns
     faults_ns = (after.minor_faults - before.minor_faults) * FAULT_NS
@@ -118,7 +120,10 @@ def cause_of(pause: Pause, before: Sample, after: Sample, shipper_in_the_way: Ca
         ("write", pause.write_ns),
         ("work", cpu_ns),
     )
-    found = next((cause for cause, took_ns in explanations if took_ns >= half), "other")
+    found = next((cause for cause, took_ns in explanations if took_ns >= half), "")
+    if not found:
+        most, most_ns = max(explanations, key=lambda one: one[1])
+        found = most if most_ns >= half // 2 else "other"
     return "shipper" if found == "scheduler" and shipper_in_the_way() else found
 
 
@@ -133,13 +138,18 @@ class GapMeter:
         self._collection_began_ns = 0
         #: Collector time not yet looked at, ns.
         self.collector_ns = 0
-        gc.callbacks.append(self._on_collection)
 
     def close(self) -> None:
         """Stop listening to the collector."""
         with contextlib.suppress(ValueError):
             gc.callbacks.remove(self._on_collection)
         self._witness.close()
+
+    def begin(self) -> None:
+        """The thread that calls is the one to watch from now on, and the collector with it."""
+        self.close()
+        self._witness = Witness()
+        gc.callbacks.append(self._on_collection)
 
     def compare_from_here(self) -> None:
         """What a pause will be compared with; called now and then, in the loop's thread."""

@@ -30,14 +30,14 @@ from fixsim.feed.page import (
 from fixsim.fix.enums import MsgType
 from fixsim.gateway.gaps import GapMeter, Pause, late_by_ns
 from fixsim.gateway.log import LOGGER
-from fixsim.layout import CORE, Kind
+from fixsim.layout import CORE, NEVER, Kind
 
 # the room of kernels does not know the page; both must mean the same
 assert (kernels.VALUE_BITS, kernels.VALUE_MAX, kernels.BUCKETS) == (VALUE_BITS, VALUE_MAX, BUCKETS)
 
-#: Stages of a turn for `lap`. Those of the page come first; going to the next segment is told to the gap meter alone, and
-#: ELSEWHERE to nobody.
-READ, FRAMES, WRITE, SEND, ROTATION, ELSEWHERE = range(len(STAGES) + 2)
+#: Stages of a turn for `lap`, as on the page; ELSEWHERE is what belongs to none. Going to the next segment comes last in a
+#: turn, behind the last lap.
+READ, FRAMES, WRITE, SEND, ELSEWHERE = range(len(STAGES) + 1)
 #: How old a figure may be that is not counted where it happens.
 PUBLISH_NS: Final = 50_000_000
 
@@ -64,6 +64,7 @@ TURN_PLACES: Final = (
     word_of(COUNTERS, "turn"), word_of(COUNTERS, "latency"), word_of(COUNTERS, "stages"), HISTOGRAM.itemsize // 8,
 )  # fmt: skip
 
+BATCH_PLACES: Final = (BATCHES, JOURNAL_BYTES, BATCH_RECORDS, BATCH_BYTES)
 #: Counters of what we say by its MsgType(35).
 SAID: Final = {MsgType.RESEND_REQUEST: SEQUENCE_GAPS, MsgType.LOGOUT: LOGOUTS}
 #: Place of the first reason and the mark in front of it, for each MsgType(35) that can refuse.
@@ -72,7 +73,7 @@ REFUSED: Final = {
     for place, (msg_type, tag, _) in enumerate(REFUSALS.values())
 }
 #: States of the machine, and where in its row they are.
-ORDER_ID, EXEC_ID, MATCH_ID = ((CORE.fields or {})[name][1] // 8 for name in ("order_id", "exec_id", "match_id"))
+ORDER_ID, EXEC_ID, MATCH_ID = (word_of(CORE, name) for name in ("order_id", "exec_id", "match_id"))
 
 
 class Watched(Protocol):
@@ -104,11 +105,11 @@ class Meter:
         self.page = PageWriter(data_dir / COUNTERS_NAME, COUNTERS, time.time_ns())
         self._view, self._words = self.page.view, self.page.words
         self._exchange, self._journal = exchange, journal
-        self._core = memoryview(exchange.machine.core.view(np.int64))
+        self._core = exchange.machine.core.view(np.int64).data
         self._begin = (self._core[ORDER_ID], self._core[EXEC_ID], self._core[MATCH_ID])
         self._exec_id = self._core[EXEC_ID]
         self._spent = np.zeros(ELSEWHERE + 1, np.int64)
-        self._stages, self._laps = self._spent[: len(STAGES)], memoryview(self._spent)
+        self._stages, self._laps = self._spent[: len(STAGES)], self._spent.data
         self.gaps = GapMeter(self._view, shipper_pid, LOGGER.debug)
         #: Of the turn: records sealed; those plain Python wrote, in and out; and the ExecIDs it gave.
         self._records = self._slow_records = self._slow_in = self._slow_out = self._slow_ids = 0
@@ -116,6 +117,8 @@ class Meter:
         #: Time in turns since the gap meter last looked, ns.
         self._busy_ns = 0
         self._publish_ns = 0
+        #: How long the loop may sleep: figures that are not published yet do not wait for the next message.
+        self.wait_ns_max = NEVER
         self._last = self._woke = time.perf_counter_ns()
         self._compile()
         self._publish(self._last)
@@ -123,8 +126,10 @@ class Meter:
     def _compile(self) -> None:
         """Have the kernels ready before the first turn, and leave no trace of it."""
         kernels.add_turn(self._words, *TURN_PLACES, self._stages, 0, 0)
-        kernels.add_value(self._words, BATCH_RECORDS, 0, 0)
-        self._words[TURN_PLACES[0] + BUCKETS] = 0
+        kernels.add_batch(self._words, *BATCH_PLACES, 0, 0)
+        for at in (TURN_PLACES[0], BATCH_RECORDS, BATCH_BYTES):
+            self._words[at + BUCKETS] = 0
+        self._words[BATCHES] = 0
 
     def close(self) -> None:
         """The loop has ended: the last figures stay in the data directory."""
@@ -133,6 +138,13 @@ class Meter:
         self.page.close()
 
     # ---- said by the loop
+
+    def begin(self) -> None:
+        """The loop begins, in the thread that says so: what was spent before is nobody's."""
+        self._stages.fill(0)
+        self.gaps.begin()
+        self._publish(time.perf_counter_ns())
+        self._last = self._woke = time.perf_counter_ns()
 
     def woke(self, timeout_s: float, idle: bool) -> None:
         """The wait is over; `idle` when nothing was ready, so that the time asked for should have passed."""
@@ -156,8 +168,7 @@ class Meter:
         took_ns = now - self._woke
         view[TURNS] += 1
         if took_ns > GAP_NS:
-            self._long_turn(took_ns)
-        laps[ROTATION] = 0
+            self._long_turn(took_ns, now - self._last)
         messages = self._count_messages() if self._records else 0
         if messages:
             view[TURNS_WITH_MESSAGES] += 1
@@ -167,16 +178,19 @@ class Meter:
         self._busy_ns += took_ns
         if now >= self._publish_ns:
             self._publish(now)
+        elif messages:
+            self.wait_ns_max = PUBLISH_NS
         self._last = now
 
-    def _long_turn(self, took_ns: int) -> None:
+    def _long_turn(self, took_ns: int, end_ns: int) -> None:
+        """`end_ns` is the part of it behind the last lap."""
         laps, journal = self._laps, self._journal
         rotated = journal.position // journal.segment_bytes != self._segment
         pause = Pause(
             took_ns,
             collector_ns=self.gaps.collector_ns,
-            # a batch in the middle of a turn may have begun the segment: then that is in the time of its frames
-            rotation_ns=max(laps[ROTATION], laps[WRITE]) if rotated else 0,
+            # a batch that was sealed in the middle of a turn may have begun the segment
+            rotation_ns=max(end_ns, laps[WRITE]) if rotated else 0,
             write_ns=laps[WRITE],
             busy_before_ns=self._busy_ns,
         )
@@ -214,6 +228,7 @@ class Meter:
         self.gaps.compare_from_here()
         self._busy_ns = 0
         self.page.touch(time.time_ns())
+        self.wait_ns_max = NEVER
         self._publish_ns = now + PUBLISH_NS
 
     # ---- said by the tape
@@ -247,9 +262,5 @@ class Meter:
 
     def sealed(self, length: int, count: int) -> None:
         """A batch of `count` records in `length` bytes lies in the journal."""
-        view = self._view
         self._records += count
-        view[BATCHES] += 1
-        view[JOURNAL_BYTES] += length
-        kernels.add_value(self._words, BATCH_RECORDS, count, 1)
-        kernels.add_value(self._words, BATCH_BYTES, length, 1)
+        kernels.add_batch(self._words, *BATCH_PLACES, length, count)

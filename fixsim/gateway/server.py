@@ -22,10 +22,10 @@ from fixsim.gateway.credentials import Verifier
 from fixsim.gateway.greeting import Lobby
 from fixsim.gateway.house import House
 from fixsim.gateway.log import LOGGER
-from fixsim.gateway.meter import ELSEWHERE, ROTATION, SEND, WRITE, Meter
+from fixsim.gateway.meter import ELSEWHERE, SEND, WRITE, Meter
 from fixsim.gateway.poller import Poller
 from fixsim.gateway.street import Connection, Street
-from fixsim.gateway.supervisor import Supervisor
+from fixsim.gateway.supervisor import Readers
 from fixsim.journal.writer import Writer
 from fixsim.layout import NEVER, NIL
 from fixsim.limits import TURN_BYTES_MAX
@@ -96,12 +96,12 @@ class Server:
         listener: socket.socket,
         context: ssl.SSLContext | None,
         data_dir: Path,
-        reader: Supervisor | None = None,
+        readers: Readers | None = None,
     ) -> None:
         exchange, config = opened.exchange, opened.exchange.config
-        self._exchange, self._clock, self._reader = exchange, clock, reader
+        self._exchange, self._clock, self._readers = exchange, clock, readers or Readers()
         self._writer = opened.writer
-        self.meter = meter = Meter(data_dir, exchange, opened.writer, lambda: None if reader is None else reader.pid)
+        self.meter = meter = Meter(data_dir, exchange, opened.writer, self._readers.shipper_pid)
         exchange.tape.tally = meter
         self._synced = NIL
         self._venue = config.venue
@@ -111,7 +111,7 @@ class Server:
         scratch = memoryview(bytearray(TURN_BYTES_MAX))
         self._street = Street(exchange, self._poller, config.venue.stalled_reader_timeout_s, scratch, meter)
         self._lobby = Lobby(config, exchange, self._poller, self._verifier, self._street.take_over, scratch)
-        self._acceptor = Acceptor(listener, context, self._lobby, self._poller)
+        self._acceptor = Acceptor(listener, context, self._lobby, self._poller, config.street)
         self._control = Control(data_dir, exchange, self._poller)
         self._house = House(config.house, exchange, data_dir) if config.house is not None else None
         self._due_ns = 0
@@ -128,6 +128,7 @@ class Server:
 
     def run(self) -> None:
         """Turn until `stop` is called, then log everybody out and settle what is owed."""
+        self.meter.begin()
         try:
             while not self._stop_reason:
                 self.turn()
@@ -167,9 +168,11 @@ class Server:
         self._street.catch_up(now_ns)
         if others:
             self._see_others(others, now_ns)
+            self.meter.lap(ELSEWHERE)
         self._lobby.decide(now_ns)
         if now_ns >= self._due_ns:
             self._look_at_the_time(now_ns)
+            self.meter.lap(ELSEWHERE)
         self._commit(now_ns)
         self.meter.turn()
 
@@ -191,15 +194,14 @@ class Server:
         if now_ns >= self._street.next_deadline_ns():
             self._street.expire(now_ns)
         self._acceptor.resume(now_ns)
-        if self._reader is not None and now_ns >= self._reader.next_check_ns:
-            self._reader.check(now_ns)
+        if now_ns >= self._readers.next_check_ns:
+            self._readers.check(now_ns)
 
     def _commit(self, now_ns: int) -> None:
         """Write the batch; send what it says; close what it ends."""
-        lap = self.meter.lap
-        lap(ELSEWHERE)
         self._exchange.commit()
         if self._house is not None and self._house.act(now_ns):
+            self.meter.lap(ELSEWHERE)
             self._exchange.commit()
         for link, reason in self._exchange.take_closings():
             if self._house is not None and link == self._house.link:
@@ -209,18 +211,16 @@ class Server:
         if self._writer.position != self._synced:
             self._writer.sync()
             self._synced = self._writer.position
-        lap(WRITE)
+        self.meter.lap(WRITE)
         self._street.flush(now_ns)
-        lap(SEND)
+        self.meter.lap(SEND)
         self._control.flush()
         self._exchange.commit()  # links that were lost or closed while sending
         try:
-            lap(ELSEWHERE)
             self._writer.begin_batch()  # whether there is room for more is known before more is taken
         except JournalFull as error:
             self._log_out_in_the_tail(str(error), now_ns)
             raise
-        lap(ROTATION)
 
     def _log_out_in_the_tail(self, reason: str, now_ns: int) -> None:
         """The disk is full: what the journal keeps for this is enough for a Logout to every session."""
@@ -240,12 +240,12 @@ class Server:
             self._lobby.next_deadline_ns(),
             self._street.next_deadline_ns(),
             self._acceptor.next_deadline_ns(),
-            self._reader.next_check_ns if self._reader is not None else NEVER,
+            self._readers.next_check_ns,
             self._house.next_deadline_ns() if self._house is not None else NEVER,
         )
         if self._street.has_backlog:
             return 0.0
-        return max(0, min(self._due_ns - self._clock.now_ns(), WAIT_NS_MAX)) / 1e9
+        return max(0, min(self._due_ns - self._clock.now_ns(), WAIT_NS_MAX, self.meter.wait_ns_max)) / 1e9
 
     def _wind_down(self) -> None:
         """Logout to every session; wait for the answers, and for what is owed to be taken."""

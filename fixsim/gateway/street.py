@@ -10,7 +10,8 @@ from typing import Final
 
 from fixsim.exchange.exchange import Exchange
 from fixsim.gateway.log import LOGGER
-from fixsim.gateway.meter import FRAMES, READ as READING, Meter
+from fixsim.gateway.meter import FRAMES, Meter
+from fixsim.gateway.meter import READ as READING
 from fixsim.gateway.poller import READ, WRITE, Poller
 from fixsim.gateway.transport import GONE, NOTHING, Plain
 from fixsim.layout import NEVER

@@ -80,8 +80,7 @@ def test_every_message_is_in_the_latency_and_every_turn_in_its_stages(tmp_path: 
         histogram = row["stages"][place]
         assert 0 < histogram["counts"].sum() <= row["turns_with_messages"], stage_name
         spent += histogram["sum"]
-    # what a turn does beside its stages is small, and nothing is counted twice
-    assert row["turn"]["sum"] / 2 < spent <= row["turn"]["sum"]
+    assert row["turn"]["sum"] / 10 < spent <= row["turn"]["sum"], "nothing is counted twice"
 
 
 def test_a_new_process_counts_from_zero(tmp_path: Path) -> None:
@@ -137,6 +136,8 @@ NOTHING = Sample(0, 0, 0, 0)
         (Pause(2_000_000), Sample(1_900_000, 0, 0, 0), "work"),
         (Pause(2_000_000, busy_before_ns=1_800_000), Sample(1_900_000, 0, 0, 0), "other"),
         (Pause(2_000_000), Sample(100_000, 0, 0, 0), "other"),
+        (Pause(2_000_000), Sample(800_000, 900_000, 0, 0), "scheduler"),
+        (Pause(2_000_000), Sample(900_000, 800_000, 0, 0), "work"),
     ],
 )
 def test_a_pause_is_put_down_to_what_explains_half_of_it(pause: Pause, after: Sample, cause: str) -> None:
@@ -148,6 +149,7 @@ def test_pauses_are_counted_where_they_belong() -> None:
     words = np.zeros(COUNTERS.itemsize // 8, np.int64)
     row = words.view(COUNTERS)[0]
     meter = GapMeter(memoryview(words), lambda: None, lambda line: None)
+    meter.begin()
     try:
         meter.compare_from_here()
         began = time.perf_counter_ns()
