@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
 
 from fixsim import __version__
 from fixsim.console.latency import PERCENTILES, summary_of
@@ -14,7 +15,7 @@ from fixsim.console.observer import Observer, Reading
 from fixsim.feed.mapped import PageError
 from fixsim.feed.page import BUCKETS, CAUSES, REFUSALS, SLOTS, STAGES, reason_names, value_of
 
-#: Quantiles are those of the last minute, or since there is a console.
+#: Quantiles are those of the last minute, or since the exchange or the console started.
 WINDOW_S: Final = 60.0
 #: Readings are kept this far apart for that.
 STEP_S: Final = 5.0
@@ -82,6 +83,9 @@ class Metrics:
         now = time.monotonic()
         if self._past and self._past[-1][1]["header"]["started_ns"] != row["header"]["started_ns"]:
             self._past.clear()
+        age_s = (time.time_ns() - int(row["header"]["started_ns"])) / NS
+        if not self._past and age_s < WINDOW_S:
+            self._past.append((now - age_s, _at_the_start(row)))
         self._past.append((now, row))
         while len(self._past) > 1 and now - self._past[1][0] > WINDOW_S:
             self._past.popleft()
@@ -134,6 +138,15 @@ class Metrics:
         return family
 
 
+def _at_the_start(row: Any) -> Any:
+    """`row` as it was when the exchange started: nothing was counted."""
+    blank = row.copy()
+    for name in blank.dtype.names:
+        if name != "header":
+            blank[name] = np.zeros((), blank.dtype[name])
+    return blank
+
+
 def _age_s(reading: Reading) -> float:
     return max(0.0, (reading.at_ns - int(reading.exchange["header"]["updated_ns"])) / NS)
 
@@ -181,7 +194,7 @@ def _histograms(
     for values, row in rows.items():
         up_to = np.concatenate(([0], np.cumsum(row["counts"])))
         # a bucket of the page belongs below a bound when it begins there
-        buckets = [(f"{bound:g}", float(up_to[np.searchsorted(VALUES, bound * unit)])) for bound in bounds]
+        buckets = [(floatToGoString(bound), float(up_to[np.searchsorted(VALUES, bound * unit)])) for bound in bounds]
         family.add_metric(values, [*buckets, ("+Inf", float(up_to[-1]))], sum_value=int(row["sum"]) / unit)
     return family
 

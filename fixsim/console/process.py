@@ -19,7 +19,7 @@ import uvicorn
 from fixsim.console.app import new_app
 from fixsim.console.metrics import STEP_S, Metrics
 from fixsim.console.observer import Observer
-from fixsim.feed.priority import make_idle
+from fixsim.feed.priority import make_idle, make_normal
 
 HOST: Final = "127.0.0.1"
 STDIN: Final = 0
@@ -88,6 +88,7 @@ def lifeline(cut: Callable[[], None]) -> None:
 
 def _vanish(path: Path) -> None:
     """Be gone at once: at idle priority beside busy neighbours an orderly end can take seconds, and nothing here needs one."""
+    make_normal(os.getpid())
     _withdraw(path)
     os._exit(0)
 
