@@ -19,11 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fixsim.engine.meter import add_turn
+from fixsim.engine.meter import add_stages, add_turns
 from fixsim.feed.mapped import PageReader
 from fixsim.feed.page import COUNTERS
 from fixsim.gateway.collector import calm_collector, restore_collector
-from fixsim.gateway.meter import ELSEWHERE, FRAMES, READ, SEND, TURN_PLACES, WRITE, Meter
+from fixsim.gateway.meter import FRAMES, HISTOGRAMS, READ, ROWS_MAX, SEND, STAGE_HISTOGRAMS, WIDTH, WRITE, Meter
 
 PASSES = 5
 
@@ -79,9 +79,11 @@ def costs(folder: Path, turns: int) -> dict[str, Any]:
 
     baseline = ns_each(empty, turns)
     found = {"empty turn ns": baseline, "turn ns": ns_each(turn_of(meter, core), turns) - baseline}
-    found["one lap ns"] = ns_each(lambda: meter.lap(ELSEWHERE), turns)
-    found["kernel add_turn ns"] = ns_each(lambda: add_turn(meter.page.words, *TURN_PLACES, meter._stages, 1, 20_000), turns)
-    found["one batch (sealed) ns"] = ns_each(lambda: meter.sealed(512, 2), turns)
+    meter._close_look_ns = 1 << 62
+    found["turn, timed by stage, ns"] = ns_each(turn_of(meter, core), turns) - baseline
+    words, rows, stages = meter.page.words, meter._rows, meter._stages
+    found["kernel, 64 turns, ns"] = ns_each(lambda: add_turns(words, HISTOGRAMS, WIDTH, rows, ROWS_MAX), turns)
+    found["kernel, stages of one turn, ns"] = ns_each(lambda: add_stages(words, STAGE_HISTOGRAMS, WIDTH, stages), turns)
     found["publish, each 50 ms, ns"] = ns_each(lambda: meter._publish(0), turns // 20)
     reader = PageReader(folder / "counters", COUNTERS)
     found["a reading, in another process, us"] = ns_each(reader.read, 200) / 1e3

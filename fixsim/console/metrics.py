@@ -194,9 +194,15 @@ def _histograms(
     for values, row in rows.items():
         up_to = np.concatenate(([0], np.cumsum(row["counts"])))
         # a bucket of the page belongs below a bound when it begins there
-        buckets = [(floatToGoString(bound), float(up_to[np.searchsorted(VALUES, bound * unit)])) for bound in bounds]
+        buckets = [(_bound(bound), float(up_to[np.searchsorted(VALUES, bound * unit)])) for bound in bounds]
         family.add_metric(values, [*buckets, ("+Inf", float(up_to[-1]))], sum_value=int(row["sum"]) / unit)
     return family
+
+
+def _bound(value: float) -> str:
+    """As Prometheus writes a number: 5.0, 1e-06."""
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    return text
 
 
 def _pauses(row: Any) -> Iterator[Metric]:

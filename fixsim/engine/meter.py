@@ -27,22 +27,26 @@ def add_value(words, at, value, times):
 
 
 @kernel
-def add_turn(words, turn_at, latency_at, stages_at, stage_words, spent, messages, turn_ns):
-    """A turn that took `messages`: its ns once, and once for each of them; and the ns of each stage in `spent`, which are
-    set to 0.
+def add_turns(words, at, width, rows, count):
+    """The first `count` rows of four: ns of a turn, messages it took, records and bytes of the batch it sealed.
+
+    Histograms lie `width` words apart from `at` on: records, bytes, the turn once, the turn once for each message. A
+    turn that took nothing and a batch of nothing are left out.
     """
-    add_value(words, turn_at, turn_ns, np.int64(1))
-    add_value(words, latency_at, turn_ns, messages)
-    for stage in range(len(spent)):
-        if spent[stage] > 0:
-            add_value(words, stages_at + stage * stage_words, spent[stage], np.int64(1))
-            spent[stage] = 0
+    for row in range(count):
+        turn_ns, messages = rows[4 * row], rows[4 * row + 1]
+        if rows[4 * row + 2] > 0:
+            add_value(words, at, rows[4 * row + 2], np.int64(1))
+            add_value(words, at + width, rows[4 * row + 3], np.int64(1))
+        if messages > 0:
+            add_value(words, at + 2 * width, turn_ns, np.int64(1))
+            add_value(words, at + 3 * width, turn_ns, messages)
 
 
 @kernel
-def add_batch(words, batches_at, bytes_at, records_at, lengths_at, length, count):
-    """A batch of `count` records in `length` bytes: one more, its bytes, and both histograms."""
-    words[batches_at] += 1
-    words[bytes_at] += length
-    add_value(words, records_at, count, np.int64(1))
-    add_value(words, lengths_at, length, np.int64(1))
+def add_stages(words, at, width, spent):
+    """The ns of each stage in `spent`, which are set to 0; their histograms lie `width` words apart from `at` on."""
+    for stage in range(len(spent)):
+        if spent[stage] > 0:
+            add_value(words, at + stage * width, spent[stage], np.int64(1))
+            spent[stage] = 0

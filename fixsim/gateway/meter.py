@@ -1,8 +1,9 @@
 """What the loop tells its page of counters: a handful of plain stores per turn, and no system call.
 
-The loop says `woke` after its wait, `lap` when a stage is done, `turn` at its end. The exchange's tape says `recorded` for what
+The loop says `woke` after its wait, `lap` when a stage is done, `turn` at its end. Stages are timed in one turn of
+STAGES_EACH, and in all of them for a while after a pause that nothing explains. The exchange's tape says `recorded` for what
 plain Python writes and `sealed` for each batch; what kernels wrote is the difference, and the ids they gave are in the
-machine's own row. States, and figures that come from there, are brought up to date every PUBLISH_NS.
+machine's own row. All of it is on the page PUBLISH_NS later.
 """
 
 import time
@@ -38,6 +39,12 @@ assert (kernels.VALUE_BITS, kernels.VALUE_MAX, kernels.BUCKETS) == (VALUE_BITS, 
 #: Stages of a turn for `lap`, as on the page; ELSEWHERE is what belongs to none. Going to the next segment comes last in a
 #: turn, behind the last lap.
 READ, FRAMES, WRITE, SEND, ELSEWHERE = range(len(STAGES) + 1)
+#: One turn in so many is timed by stage.
+STAGES_EACH: Final = 8
+#: How long all of them are, after a pause that was put down to nothing.
+CLOSE_LOOK_NS: Final = 10_000_000_000
+#: Turns and batches that are kept until they are put into their histograms together.
+ROWS_MAX: Final = 64
 #: How old a figure may be that is not counted where it happens.
 PUBLISH_NS: Final = 50_000_000
 
@@ -57,14 +64,14 @@ ROTATIONS: Final = word_of(COUNTERS, "rotations")
 BATCHES: Final = word_of(COUNTERS, "batches")
 TURNS: Final = word_of(COUNTERS, "turns")
 TURNS_WITH_MESSAGES: Final = word_of(COUNTERS, "turns_with_messages")
-BATCH_RECORDS: Final = word_of(COUNTERS, "batch_records")
-BATCH_BYTES: Final = word_of(COUNTERS, "batch_bytes")
-#: Where a turn goes, for the kernel: its own histogram, that of the messages, those of the stages and how far apart they are.
-TURN_PLACES: Final = (
-    word_of(COUNTERS, "turn"), word_of(COUNTERS, "latency"), word_of(COUNTERS, "stages"), HISTOGRAM.itemsize // 8,
-)  # fmt: skip
+#: The histograms, for the kernel: where the first one is, and how far apart they are.
+HISTOGRAMS: Final = word_of(COUNTERS, "batch_records")
+STAGE_HISTOGRAMS: Final = word_of(COUNTERS, "stages")
+WIDTH: Final = HISTOGRAM.itemsize // 8
+IN_ORDER: Final = ("batch_records", "batch_bytes", "turn", "latency")
+assert [word_of(COUNTERS, name) for name in IN_ORDER] == [HISTOGRAMS + place * WIDTH for place in range(len(IN_ORDER))]
+assert word_of(COUNTERS, "stages", 1) == STAGE_HISTOGRAMS + WIDTH
 
-BATCH_PLACES: Final = (BATCHES, JOURNAL_BYTES, BATCH_RECORDS, BATCH_BYTES)
 #: Counters of what we say by its MsgType(35).
 SAID: Final = {MsgType.RESEND_REQUEST: SEQUENCE_GAPS, MsgType.LOGOUT: LOGOUTS}
 #: Place of the first reason and the mark in front of it, for each MsgType(35) that can refuse.
@@ -111,6 +118,14 @@ class Meter:
         self._spent = np.zeros(ELSEWHERE + 1, np.int64)
         self._stages, self._laps = self._spent[: len(STAGES)], self._spent.data
         self.gaps = GapMeter(self._view, shipper_pid, LOGGER.debug)
+        #: Not on the page yet: turns, those with messages, messages in and out, batches and their bytes.
+        self._turns = self._turns_with_messages = self._in = self._out = self._batches = self._bytes = 0
+        #: Rows for the kernel, four words each, and how many are filled.
+        self._rows = np.zeros(4 * ROWS_MAX, np.int64)
+        self._cells, self._filled = self._rows.data, 0
+        #: The batch of the turn; an earlier one of the same turn has a row already.
+        self._count = self._length = 0
+        self._timing, self._turn, self._close_look_ns = False, 0, 0
         #: Of the turn: records sealed; those plain Python wrote, in and out; and the ExecIDs it gave.
         self._records = self._slow_records = self._slow_in = self._slow_out = self._slow_ids = 0
         self._segment = journal.position // journal.segment_bytes
@@ -125,11 +140,8 @@ class Meter:
 
     def _compile(self) -> None:
         """Have the kernels ready before the first turn, and leave no trace of it."""
-        kernels.add_turn(self._words, *TURN_PLACES, self._stages, 0, 0)
-        kernels.add_batch(self._words, *BATCH_PLACES, 0, 0)
-        for at in (TURN_PLACES[0], BATCH_RECORDS, BATCH_BYTES):
-            self._words[at + BUCKETS] = 0
-        self._words[BATCHES] = 0
+        kernels.add_turns(self._words, HISTOGRAMS, WIDTH, self._rows, 0)
+        kernels.add_stages(self._words, STAGE_HISTOGRAMS, WIDTH, self._stages)
 
     def close(self) -> None:
         """The loop has ended: the last figures stay in the data directory."""
@@ -154,33 +166,56 @@ class Meter:
             if late_ns > GAP_NS:
                 self._pause(Pause(late_ns, busy_before_ns=self._busy_ns))
                 now = time.perf_counter_ns()
+        self._turn += 1
+        self._timing = self._turn % STAGES_EACH == 0 or now < self._close_look_ns
         self._woke = self._last = now
 
     def lap(self, stage: int) -> None:
         """What happened since the last lap, or since `woke`, was `stage`."""
-        now = time.perf_counter_ns()
-        self._laps[stage] += now - self._last
-        self._last = now
+        if self._timing:
+            now = time.perf_counter_ns()
+            self._laps[stage] += now - self._last
+            self._last = now
 
     def turn(self) -> None:
         """The turn is over."""
-        now, view, laps = time.perf_counter_ns(), self._view, self._laps
+        now = time.perf_counter_ns()
         took_ns = now - self._woke
-        view[TURNS] += 1
+        self._turns += 1
         if took_ns > GAP_NS:
             self._long_turn(took_ns, now - self._last)
         messages = self._count_messages() if self._records else 0
-        if messages:
-            view[TURNS_WITH_MESSAGES] += 1
-            kernels.add_turn(self._words, *TURN_PLACES, self._stages, messages, took_ns)
-        elif laps[READ] or laps[FRAMES] or laps[WRITE] or laps[SEND]:
-            self._stages.fill(0)
+        if messages or self._count:
+            self._add_row(took_ns, messages)
+            self._turns_with_messages += messages > 0
+        if self._timing:
+            if messages:
+                kernels.add_stages(self._words, STAGE_HISTOGRAMS, WIDTH, self._stages)
+            else:
+                self._stages.fill(0)
         self._busy_ns += took_ns
         if now >= self._publish_ns:
             self._publish(now)
         elif messages:
             self.wait_ns_max = PUBLISH_NS
         self._last = now
+
+    def _add_row(self, took_ns: int, messages: int) -> None:
+        """Keep a turn and its batch for the histograms."""
+        at = 4 * self._filled
+        cells = self._cells
+        cells[at] = took_ns
+        cells[at + 1] = messages
+        cells[at + 2] = self._count
+        cells[at + 3] = self._length
+        self._count = 0
+        self._filled += 1
+        if self._filled == ROWS_MAX:
+            self._empty_rows()
+
+    def _empty_rows(self) -> None:
+        kernels.add_turns(self._words, HISTOGRAMS, WIDTH, self._rows, self._filled)
+        self._filled = 0
 
     def _long_turn(self, took_ns: int, end_ns: int) -> None:
         """`end_ns` is the part of it behind the last lap."""
@@ -194,21 +229,26 @@ class Meter:
             write_ns=laps[WRITE],
             busy_before_ns=self._busy_ns,
         )
-        self._pause(pause)
+        if self._pause(pause) == "other":
+            self._close_look_ns = self._woke + took_ns + CLOSE_LOOK_NS
 
-    def _pause(self, pause: Pause) -> None:
-        self.gaps.pause(pause)
+    def _pause(self, pause: Pause) -> str:
         self._busy_ns = 0
+        return self.gaps.pause(pause)
 
     def _count_messages(self) -> int:
         """Add up what was sealed since the last call; how many messages were taken."""
-        view, exec_id = self._view, self._core[EXEC_ID]
-        said_by_kernels = exec_id - self._exec_id - self._slow_ids
-        taken = self._records - self._slow_records - said_by_kernels + self._slow_in
-        view[MESSAGES_IN] += taken
-        view[MESSAGES_OUT] += said_by_kernels + self._slow_out
-        self._exec_id = exec_id
-        self._records = self._slow_records = self._slow_in = self._slow_out = self._slow_ids = 0
+        exec_id = self._core[EXEC_ID]
+        said = exec_id - self._exec_id
+        taken = self._records - said
+        if self._slow_records:  # plain Python has written some, and given some of the ids
+            said -= self._slow_ids
+            taken += self._slow_ids + self._slow_in - self._slow_records
+            said += self._slow_out
+            self._slow_records = self._slow_in = self._slow_out = self._slow_ids = 0
+        self._exec_id, self._records = exec_id, 0
+        self._in += taken
+        self._out += said
         return taken
 
     def _publish(self, now: int) -> None:
@@ -218,6 +258,15 @@ class Meter:
         view[ORDERS] = core[ORDER_ID] - orders
         view[EXECUTIONS] = core[EXEC_ID] - executions
         view[TRADES] = core[MATCH_ID] - trades
+        view[TURNS] += self._turns
+        view[TURNS_WITH_MESSAGES] += self._turns_with_messages
+        view[MESSAGES_IN] += self._in
+        view[MESSAGES_OUT] += self._out
+        view[BATCHES] += self._batches
+        view[JOURNAL_BYTES] += self._bytes
+        self._turns = self._turns_with_messages = self._in = self._out = self._batches = self._bytes = 0
+        if self._filled:
+            self._empty_rows()
         row, machine = self.page.row, self._exchange.machine
         row["sessions"] = len(self._exchange.links)
         row["open_orders"] = machine.core[0]["open_orders"]
@@ -262,5 +311,9 @@ class Meter:
 
     def sealed(self, length: int, count: int) -> None:
         """A batch of `count` records in `length` bytes lies in the journal."""
+        if self._count:
+            self._add_row(0, 0)
         self._records += count
-        kernels.add_batch(self._words, *BATCH_PLACES, length, count)
+        self._batches += 1
+        self._bytes += length
+        self._count, self._length = count, length

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from stage import Client, Stage, running, small
 
-from fixsim.engine.meter import add_turn, add_value
+from fixsim.engine.meter import add_stages, add_turns, add_value
 from fixsim.feed.mapped import PageReader
 from fixsim.feed.page import CAUSES, COUNTERS, GAP_NS, REFUSALS, SLOTS, STAGES, VALUE_MAX, slot_of, word_of
 from fixsim.gateway.gaps import GapMeter, Pause, Sample, Witness, cause_of, late_by_ns
@@ -78,9 +78,9 @@ def test_every_message_is_in_the_latency_and_every_turn_in_its_stages(tmp_path: 
     spent = 0
     for place, stage_name in enumerate(STAGES):
         histogram = row["stages"][place]
-        assert 0 < histogram["counts"].sum() <= row["turns_with_messages"], stage_name
+        assert row["turns_with_messages"] / 20 < histogram["counts"].sum() < row["turns_with_messages"] / 4, stage_name
         spent += histogram["sum"]
-    assert row["turn"]["sum"] / 10 < spent <= row["turn"]["sum"], "nothing is counted twice"
+    assert 0 < spent < row["turn"]["sum"], "nothing is counted twice"
 
 
 def test_a_new_process_counts_from_zero(tmp_path: Path) -> None:
@@ -109,14 +109,16 @@ def test_kernels_and_python_mean_the_same_buckets() -> None:
     assert words[1] == VALUE_MAX
 
 
-def test_a_turn_empties_what_was_spent() -> None:
+def test_turns_and_stages_go_where_they_belong() -> None:
     words = np.zeros(COUNTERS.itemsize // 8, np.int64)
-    spent = np.array([5, 0, 7, 9], np.int64)
-    at = [word_of(COUNTERS, name) for name in ("turn", "latency", "stages")]
-    add_turn(words, *at, 2 + SLOTS, spent, 3, 40)
     row = words.view(COUNTERS)[0]
+    rows = np.array([40, 3, 8, 512, 0, 0, 5, 100, 70, 1, 0, 0, 9, 9, 9, 9], np.int64)
+    add_turns(words, word_of(COUNTERS, "batch_records"), 2 + SLOTS, rows, 3)
+    assert [int(row[name]["sum"]) for name in ("batch_records", "batch_bytes", "turn", "latency")] == [13, 612, 110, 190]
+    assert [int(row[name]["counts"].sum()) for name in ("batch_records", "batch_bytes", "turn", "latency")] == [2, 2, 2, 4]
+    spent = np.array([5, 0, 7, 9], np.int64)
+    add_stages(words, word_of(COUNTERS, "stages"), 2 + SLOTS, spent)
     assert not spent.any()
-    assert (row["turn"]["sum"], row["latency"]["sum"]) == (40, 120)
     assert [int(stage["sum"]) for stage in row["stages"]] == [5, 0, 7, 9]
     assert [int(stage["counts"].sum()) for stage in row["stages"]] == [1, 0, 1, 1]
 
@@ -202,9 +204,12 @@ def test_a_long_turn_is_a_pause_of_the_running_exchange(tmp_path: Path) -> None:
             return receive(*arguments)
 
         stage.exchange.receive = slowly  # type: ignore[method-assign]
-        client.say("1", "112=A")
-        client.expect("0")
+        for number in range(10):
+            client.say("1", f"112={number}")
+            client.expect("0")
         row = page_of(stage)
+    # a pause that nothing explains has the following turns timed by stage
+    assert 8 <= row["stages"][STAGES.index("frames")]["counts"].sum() <= 11
     assert row["gaps"][CAUSES.index("other")] >= 1, "asleep: neither working nor waiting for the processor"
     assert row["gap_max_ns"].max() >= 5_000_000
 
