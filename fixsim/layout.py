@@ -307,7 +307,17 @@ LOOP: Final = np.dtype(
         ("end", "<i8"),
         ("others", "<i8"),  # events of descriptors that are not the loop's
         ("owed", "<i8"),  # sessions that are owed something the loop did not send
-        ("turns", "<i8"),  # turns since the start
+        # what it did since it was called, for those who count
+        ("turns", "<i8"),
+        ("filled", "<i8"),  # turns that took messages
+        ("taken", "<i8"),  # messages in
+        ("told", "<i8"),  # messages out
+        ("batches", "<i8"),
+        ("bytes", "<i8"),  # of batches, without seals
+        ("longest_ns", "<i8"),  # of one turn
+        ("rows", "<i8"),  # turns and batches that are not in their histograms yet
+        ("timing", "<i8"),  # 1: the stages of this turn are timed
+        ("lap_ns", "<i8"),  # monotonic time of the end of the last stage
     ]
 )
 

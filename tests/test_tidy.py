@@ -25,10 +25,12 @@ FLOORS: Final = {
     "journal": (*GROUND, "fix"),
     "reference": ("errors", "config"),
     "exchange": (*GROUND, "fix", "engine", "session", "journal", "reference"),
-    "audit": (*GROUND, "fix", "journal"),
+    "feed": (*GROUND, "fix"),
+    "audit": (*GROUND, "fix", "journal", "feed"),
+    "console": (*GROUND, "fix", "journal", "feed"),
     "client": (*GROUND, "fix", "session"),
-    "gateway": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "audit", "client"),
-    "bench": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "audit", "client", "gateway"),
+    "gateway": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "feed", "audit", "client"),
+    "bench": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "feed", "audit", "client", "gateway"),
 }
 #: Rooms in which the same inputs must always give the same outputs.
 CORE: Final = (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange")

@@ -29,6 +29,11 @@ class Database:
     async def start(self) -> None:
         """See to it that the server runs, if that is ours to see to; also after it was killed."""
 
+    @property
+    def pid(self) -> int | None:
+        """First process of the server, None when it is not ours to know."""
+        return None
+
     def calm(self) -> None:
         """Keep the server out of the exchange's way, if it is on the same machine and ours."""
 
@@ -59,6 +64,10 @@ class EmbeddedDatabase(Database):
 
     async def start(self) -> None:
         await asyncio.to_thread(self.server.start)
+
+    @property
+    def pid(self) -> int | None:
+        return self.server.postmaster
 
     def calm(self) -> None:
         self.server.calm()

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 import psutil  # type: ignore[import-untyped]
 
+from fixsim.audit.gauge import Gauge
 from fixsim.audit.hasher import Hasher
-from fixsim.audit.server import make_idle, make_normal
+from fixsim.feed.priority import make_idle, make_normal
 
 if TYPE_CHECKING:
     from fixsim.audit.database import Database
@@ -44,18 +45,32 @@ def run(data_dir: Path, url: str, log: Callable[[str], None], *, until_end: bool
     ShippingError when there is no such database; one that is away is waited for.
     """
     hasher = Hasher(data_dir, log)
-    database = shipper = None
+    database = shipper = gauge = None
     if url != NONE:
         # a process without a database need not know its client
         from fixsim.audit.database import open_database
         from fixsim.audit.shipper import Shipper
 
         database = open_database(data_dir, url, log, idle=idle)
-        shipper = Shipper(data_dir, database, log)
+        gauge = _gauge(data_dir, log)
+        shipper = Shipper(data_dir, database, log, gauge)
     if idle:
         make_idle(os.getpid())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    return asyncio.run(_run(hasher, shipper, database, until_end))
+    try:
+        return asyncio.run(_run(hasher, shipper, database, until_end))
+    finally:
+        if gauge is not None:
+            gauge.close()
+
+
+def _gauge(data_dir: Path, log: Callable[[str], None]) -> Gauge | None:
+    """Our page; shipping does without one where the data directory cannot be written, a copy for reading perhaps."""
+    try:
+        return Gauge(data_dir)
+    except OSError as error:
+        log(f"shipping lag is not shown: {error}")
+        return None
 
 
 async def _run(hasher: Hasher, shipper: "Shipper | None", database: "Database | None", until_end: bool) -> bool:

@@ -22,6 +22,7 @@ import asyncpg
 
 from fixsim.audit import tables
 from fixsim.audit.database import FAILURES, Database
+from fixsim.audit.gauge import Gauge
 from fixsim.audit.rows import EXECUTION_COLUMNS, MESSAGE_COLUMNS, SESSION_COLUMNS
 from fixsim.audit.source import SHIPMENT_ROWS, Cursor, Shipment, Source
 from fixsim.errors import JournalError, ShippingError
@@ -64,9 +65,15 @@ class Shipper:
     is shipped.
     """
 
-    def __init__(self, data_dir: Path, database: Database, log: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        database: Database,
+        log: Callable[[str], None] = lambda line: None,
+        gauge: Gauge | None = None,
+    ) -> None:
         self.directory = journal_directory(data_dir)
-        self.database = database
+        self.database, self.gauge = database, gauge
         self.log = log
         self.finish = asyncio.Event()
         #: Cursor of the newest transaction; None before the first contact with the database.
@@ -88,6 +95,8 @@ class Shipper:
                     return True
                 except (*FAILURES, ShippingError, JournalError) as error:
                     text = str(error) or type(error).__name__
+                if self.gauge is not None:
+                    self.gauge.failed()
                 if self.shipped != before or failing_since == 0:
                     wait_s, said, failing_since = RETRY_FIRST_S, "", time.monotonic()
                 if text != said:
@@ -138,6 +147,9 @@ class Shipper:
             raise ShippingError("the database has lost its cursor: its rows cannot be trusted")
         names = await connection.fetch("SELECT id, name FROM fixsim.session_names")
         self.shipped, self._partitioned_to, self._calmed = Cursor(*row), 0, 0.0
+        if self.gauge is not None:
+            self.gauge.shipped(self.shipped, transactions=0)
+            self.gauge.database(self.database.pid)
         return Source(
             Reader(self.directory), self.shipped, {name["id"]: name["name"].encode("latin-1", "replace") for name in names}
         )
@@ -169,6 +181,8 @@ class Shipper:
                 )
         count = after.messages - before.messages
         self.shipped, self._unsummarised = after, self._unsummarised + count
+        if self.gauge is not None:
+            self.gauge.shipped(after)
         if self._unsummarised >= SUMMARISE_ROWS:
             await self._summarise(connection)
         elif count < SHIPMENT_ROWS:

@@ -216,7 +216,7 @@ def machine_of(stage: Stage) -> Machine:
 
 def touch(stage: Stage) -> None:
     """Write to every page of the tables, so that the first visit is not timed."""
-    for table in stage.exchange.machine:
+    for table in stage.exchange.machine.tables().values():
         octets = table.view(np.uint8).reshape(-1)
         octets[::4_096] = octets[::4_096].copy()
 

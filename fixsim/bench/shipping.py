@@ -23,9 +23,10 @@ import psutil  # type: ignore[import-untyped]
 
 from fixsim.audit.database import EmbeddedDatabase, open_database
 from fixsim.audit.process import SWITCH_INTERVAL_S
-from fixsim.audit.server import Server, make_idle
+from fixsim.audit.server import Server
 from fixsim.audit.shipper import Shipper
 from fixsim.errors import ShippingError
+from fixsim.feed.priority import make_idle
 from fixsim.fix.codec import encode
 from fixsim.journal.record import json_payload, pack
 from fixsim.journal.segments import journal_directory

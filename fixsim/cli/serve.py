@@ -42,17 +42,21 @@ def serve(
     """
     from fixsim.config import default_config, load
     from fixsim.gateway.log import LOGGER, set_up_logging
-    from fixsim.gateway.venue import Plan
-    from fixsim.gateway.venue import serve as run
+    from fixsim.gateway.placement import prefer_pages
 
     set_up_logging(log_level.value, json_log)
     loaded = load(config) if config is not None else default_config()
+    prefer_pages(loaded.process)
+    from fixsim.gateway.venue import Plan
+    from fixsim.gateway.venue import serve as run
+
+    log_options = ("--log-level", log_level.value, *(["--json-log"] if json_log else []))
     url = database_url or loaded.database.url
     if url not in ("embedded", "none") and not url.startswith(("postgresql://", "postgres://")):
         raise UsageError(f"--database-url {url}: expected postgresql://..., embedded or none")
     with _fresh_directory() if fresh else contextlib.nullcontext(data_dir) as directory:
         progress = LOGGER.info if json_log or not sys.stderr.isatty() else say
-        run(Plan(loaded, directory.absolute(), host, port, url, insecure), _announce, progress)
+        run(Plan(loaded, directory.absolute(), host, port, url, insecure, log_options), _announce, progress)
 
 
 @contextlib.contextmanager

@@ -22,17 +22,22 @@ from fixsim.config.model import (
     Venue,
 )
 from fixsim.config.reader import default_config, load, packaged
+from fixsim.config.running import Console, CpuAffinity, Process, StreetSettings
 
 __all__ = [
     "SECRET",
     "Capacities",
     "Config",
+    "Console",
     "Counterparty",
+    "CpuAffinity",
     "Database",
     "House",
     "Instrument",
     "JournalSettings",
     "Permissions",
+    "Process",
+    "StreetSettings",
     "Tls",
     "Venue",
     "default_config",

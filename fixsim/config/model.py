@@ -5,13 +5,15 @@ first use, up to the capacity. An exact entry wins over a pattern, a longer patt
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
+from fixsim.config.checks import between, each_one_of, one_of
+from fixsim.config.running import Console, Process, StreetSettings
 from fixsim.limits import (
     COMP_ID_BYTES_MAX,
     EARLY_MESSAGES_MAX,
@@ -33,38 +35,6 @@ TIMESTAMP_DIGITS: Final = {"ms": 3, "us": 6, "ns": 9}
 
 # The quantity of one price level cannot overflow, whatever the configuration says.
 assert ORDERS_MAX * QTY_LOTS_MAX < NOTIONAL_MAX
-
-#: A check gives the reason why a value is a fault, None when it is good.
-Check = Callable[[Any], str | None]
-
-
-def between(low: float, high: float) -> dict[str, Check]:
-    """Metadata of a number from `low` to `high`, both allowed."""
-
-    def check(value: float) -> str | None:
-        return None if low <= value <= high else f"is {value}, expected {low} to {high}"
-
-    return {"check": check}
-
-
-def one_of(*choices: str) -> dict[str, Check]:
-    """Metadata of a word out of `choices`."""
-
-    def check(value: str) -> str | None:
-        return None if value in choices else f"is {value!r}, expected one of {', '.join(choices)}"
-
-    return {"check": check}
-
-
-def each_one_of(*choices: str) -> dict[str, Check]:
-    """Metadata of a list of words out of `choices`."""
-
-    def check(value: Iterable[str]) -> str | None:
-        wrong = [word for word in value if word not in choices]
-        return f"has {', '.join(map(repr, wrong))}, expected only {', '.join(choices)}" if wrong else None
-
-    return {"check": check}
-
 
 def _positive(value: Decimal) -> str | None:
     return None if value.is_finite() and value > 0 else f"is {value}, expected a number above 0"
@@ -392,6 +362,9 @@ class Config:
     tls: Tls | None = None
     journal: JournalSettings = JournalSettings()
     database: Database = Database()
+    process: Process = Process()
+    street: StreetSettings = StreetSettings()
+    console: Console = Console()
 
     @cached_property
     def _symbols(self) -> tuple[str, ...]:

@@ -28,6 +28,16 @@ class JournalWriter(Protocol):
         """Seal `length` bytes of `count` records and keep them; the buffer has room for the seal."""
 
 
+class Tally(Protocol):
+    """Who counts what is written; a replay has none."""
+
+    def recorded(self, kind: int, msg_type: bytes, payload: bytes) -> None:
+        """Plain Python has written a record."""
+
+    def sealed(self, length: int, count: int) -> None:
+        """A batch of `count` records, those of kernels included, lies in the journal."""
+
+
 class Tape:
     """Writes records into the machine's batch; `commit` hands the batch to the journal."""
 
@@ -41,6 +51,7 @@ class Tape:
         self.stamp = b""
         #: Bytes of the batch that was sealed last: it lies there until the next one begins.
         self.written = 0
+        self.tally: Tally | None = None
 
     def begin(self, now_ns: int) -> None:
         """Set the time of the turn, and open a batch if none is open."""
@@ -94,6 +105,8 @@ class Tape:
         self.batch[end:padded] = bytes(padded - end)
         self.row["used"] = padded
         self.row["count"] += 1
+        if self.tally is not None:
+            self.tally.recorded(kind, msg_type, payload)
         return position
 
     def say(self, session: int, msg_type: bytes, route: tuple[Field, ...], body: tuple[Field, ...]) -> int:
@@ -130,6 +143,8 @@ class Tape:
             return
         self.written = self.used
         self.writer.append(self.batch, self.used, int(self.row["count"]), self.now_ns)
+        if self.tally is not None:
+            self.tally.sealed(self.used, int(self.row["count"]))
         self.row["used"] = 0
 
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 from typing import Final
 
+from fixsim.config import StreetSettings
 from fixsim.errors import UsageError, VenueError
 from fixsim.gateway.greeting import Lobby
 from fixsim.gateway.log import LOGGER, OncePerMinute
@@ -16,7 +17,8 @@ from fixsim.layout import NEVER
 
 #: Connections accepted in one turn: a storm of them waits in the kernel, the sessions do not.
 ACCEPTED_PER_TURN_MAX: Final = 4
-BACKLOG: Final = 1_024
+#: The socket module does not name it everywhere.
+SO_BUSY_POLL: Final = getattr(socket, "SO_BUSY_POLL", 46)
 #: No descriptors or no memory: nothing is accepted for this long.
 PAUSE_NS: Final = 100_000_000
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -50,17 +52,41 @@ def shown_address(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def set_options(listener: socket.socket, settings: StreetSettings) -> None:
+    """Options that connections inherit from the socket that listens; must come before it does. One that the system refuses is
+    logged and left.
+    """
+    wanted = [
+        (name, option, value)
+        for name, option, value in (
+            ("receive_buffer_bytes", socket.SO_RCVBUF, settings.receive_buffer_bytes),
+            ("send_buffer_bytes", socket.SO_SNDBUF, settings.send_buffer_bytes),
+            ("busy_poll_us", SO_BUSY_POLL, settings.busy_poll_us),
+        )
+        if value
+    ]
+    for name, option, value in wanted:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, option, value)
+        except OSError as error:
+            LOGGER.warning("street.%s = %d is left as the system has it: %s", name, value, error.strerror)
+
+
 class Acceptor:
     """Gives new connections to the lobby."""
 
-    def __init__(self, listener: socket.socket, context: ssl.SSLContext | None, lobby: Lobby, poller: Poller) -> None:
+    def __init__(
+        self, listener: socket.socket, context: ssl.SSLContext | None, lobby: Lobby, poller: Poller, settings: StreetSettings
+    ) -> None:
         self._listener, self._context, self._lobby, self._poller = listener, context, lobby, poller
+        self._settings = settings
         self._log = OncePerMinute()
         self._paused_until_ns = 0
 
     def open(self) -> None:
         """Connections are accepted from now on."""
-        self._listener.listen(BACKLOG)
+        set_options(self._listener, self._settings)
+        self._listener.listen(self._settings.backlog)
         self._poller.add(self._listener.fileno(), self)
 
     def close(self) -> None:
@@ -96,7 +122,7 @@ class Acceptor:
     def _welcome(self, connection: socket.socket, address: str, now_ns: int) -> None:
         try:
             connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self._settings.no_delay))
             transport = Plain(connection) if self._context is None else Secure(connection, self._context)
         except OSError:
             with contextlib.suppress(OSError):

@@ -25,7 +25,7 @@ class Clock:
         self._rate_ppm = 0
 
     def line(self) -> tuple[int, int, int, int]:
-        """Venue time until its next correction: monotonic and venue time where it begins, rate in ppm, venue time of its end."""
+        """Venue time until its next correction: monotonic and venue time at its begin, rate in ppm, venue time at its end."""
         self.now_ns()
         end = self._venue_ns + SLEW_INTERVAL_NS + SLEW_INTERVAL_NS * self._rate_ppm // 1_000_000
         return self._anchor_ns, self._venue_ns, self._rate_ppm, end

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from fixsim.config import Counterparty
+from fixsim.gateway.placement import leave_the_loop
 
 #: What the peer is told; which of the two was wrong is nobody's business.
 REFUSAL: Final = "Invalid Username(553) or Password(554)"
@@ -147,6 +148,7 @@ class Verifier:
         self._worker = None
 
     def _work(self) -> None:
+        leave_the_loop()
         hasher = PasswordHasher()
         suspects_from = 0.0
         while (check := self._next(suspects_from)) is not None:

@@ -10,8 +10,9 @@ from fixsim.engine.machine import Table, TableSet, new_table, type_of_tables
 from fixsim.exchange.exchange import Exchange
 from fixsim.gateway import loop
 from fixsim.gateway.clock import Clock
+from fixsim.gateway.meter import ELSEWHERE, ROWS_MAX, Meter
 from fixsim.journal.writer import Writer
-from fixsim.layout import CONNECTION, HELD_BYTES, LOOP, NIL
+from fixsim.layout import CONNECTION, HELD_BYTES, LOOP, NEVER, NIL
 from fixsim.limits import FRAME_BYTES_MAX, TURN_BYTES_MAX
 from fixsim.units import NS_PER_DAY, NS_PER_S, utc_day
 
@@ -43,6 +44,9 @@ class Tables(TableSet):
         "owed": _ROWS,  # SESSION rows that are owed something
         "taken": _WORDS,  # bytes of it that are gone
         "clock": _WORDS,  # a struct timespec
+        "rows": _WORDS,  # turns and batches for the histograms, four words each
+        "spent": _WORDS,  # ns of each stage of the turn
+        "page": _WORDS,  # the page of counters
     }
     loop: Table
     connections: Table
@@ -56,8 +60,11 @@ class Tables(TableSet):
     owed: Any
     taken: Any
     clock: Any
+    rows: Any
+    spent: Any
+    page: Any
 
-    def __init__(self, sessions: int) -> None:
+    def __init__(self, sessions: int, page: Any) -> None:
         rows = {
             "loop": 1,
             "connections": sessions,
@@ -71,12 +78,15 @@ class Tables(TableSet):
             "owed": sessions,
             "taken": sessions,
             "clock": 2,
+            "rows": 4 * ROWS_MAX,
+            "spent": ELSEWHERE,
         }
 
 
         for name, count in rows.items():
             setattr(self, name, new_table(self.dtypes[name], count))
         self.by_fd[:], self.by_session[:] = NIL, NIL
+        self.page = page
         self.seal()
 
 
@@ -86,15 +96,17 @@ class Left(NamedTuple):
     others: list[tuple[int, int]]
     attention: int
     octets: bytes
+    #: Nothing was ready all the time.
+    idle: bool
 
 
 class Lane:
     """Runs the loop for one exchange."""
 
-    def __init__(self, exchange: Exchange, writer: Writer, clock: Clock, epoll: int) -> None:
-        self._exchange, self._writer, self._clock = exchange, writer, clock
+    def __init__(self, exchange: Exchange, writer: Writer, clock: Clock, epoll: int, meter: Meter) -> None:
+        self._exchange, self._writer, self._clock, self._meter = exchange, writer, clock, meter
         self._machine = exchange.machine
-        self.tables = Tables(len(exchange.machine.sessions))
+        self.tables = Tables(len(exchange.machine.sessions), meter.page.words)
         self._row: Any = self.tables.loop[0]
         self._row["epoll"] = epoll
         self._free = list(range(len(self.tables.connections) - 1, -1, -1))
@@ -147,10 +159,16 @@ class Lane:
 
     def run(self, wait_s: float, due_ns: int, *, alone: bool, once: bool) -> Left:
         """Let the loop turn until it needs somebody; everything it did is sealed, written and told to the outbox."""
-        self._tell(due_ns, alone)
+        busy = self._meter.wait_ns_max != NEVER
+        self._tell(min(due_ns, self._clock.now_ns() + self._meter.wait_ns_max) if busy else due_ns, alone)
         why = int(loop.run(self._machine, self.tables, int(wait_s * 1000 + 0.999), once))
         row, tape = self._row, self._exchange.tape
         tape.catch_up(max(0, int(row["position"]) - loop.SEALED_BYTES - tape.base))
+        idle = not row["turns"]
+        if not idle:
+            self._meter.looped(
+                *(int(row[name]) for name in ("turns", "filled", "taken", "told", "batches", "bytes", "longest_ns"))
+            )
         if int(row["position"]) != self._writer.position:
             self._writer.go_on(int(row["position"]), int(row["crc"]))
         if why & loop.OWED:
@@ -165,8 +183,8 @@ class Lane:
             others = [(word & 0xFFFFFFFF, word >> 32) for word in words]
         if why & loop.ATTENTION:
             octets = bytes(self.tables.inbox[int(row["begin"]) : int(row["end"])])
-            return Left(others, int(row["attention"]), octets)
-        return Left(others, NIL, b"")
+            return Left(others, int(row["attention"]), octets, idle)
+        return Left(others, NIL, b"", idle)
 
     def _tell(self, due_ns: int, alone: bool) -> None:
         row, writer, venue = self._row, self._writer, self._exchange.config.venue

@@ -15,9 +15,21 @@ from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE, resume
 from fixsim.engine.checksum import crc32c
 from fixsim.engine.jit import kernel, loop
+from fixsim.engine.meter import add_stages, add_turns
 from fixsim.engine.scan import NINE, PREFIX, PREFIX_BYTES, SOH, ZERO
 from fixsim.engine.tape import gather_said, open_batch, seal_times
 from fixsim.engine.words import address_of, as_array, copy_bytes, load_word, quotient, store_word
+from fixsim.gateway.meter import (
+    FRAMES,
+    HISTOGRAMS,
+    READ,
+    ROWS_MAX,
+    SEND,
+    STAGE_HISTOGRAMS,
+    STAGES_EACH,
+    WIDTH,
+    WRITE,
+)
 from fixsim.layout import HELD_BYTES, NIL, RECORD_MAGIC, SEAL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 
@@ -55,11 +67,17 @@ fdatasync = types.ExternalFunction("fdatasync", types.intc(types.intc))
 
 
 @kernel
-def read_clock(g):
+def monotonic(g):
+    """Monotonic time, ns."""
+    clock_gettime(CLOCK_MONOTONIC, address_of(g.clock, 0))
+    return g.clock[0] * NS_PER_S + g.clock[1]
+
+
+@kernel
+def venue_time(g, monotonic_ns):
     """Venue time, ns since 1970 UTC (as `gateway.clock.Clock`)."""
     row = g.loop[0]
-    clock_gettime(CLOCK_MONOTONIC, address_of(g.clock, 0))
-    elapsed = g.clock[0] * NS_PER_S + g.clock[1] - row["anchor_ns"]
+    elapsed = monotonic_ns - row["anchor_ns"]
     return row["venue_ns"] + elapsed + elapsed * row["rate_ppm"] // 1_000_000
 
 
@@ -80,6 +98,59 @@ def set_time(m, now_ns, digits):
     for _ in range(9 - digits):
         fraction = quotient(fraction, 10)
     put_padded(stamp, 18, fraction, digits)
+
+
+# ---------------------------------------------------------------- counting
+
+
+@kernel
+def lap(g, stage):
+    """What happened since the last lap was `stage`."""
+    row = g.loop[0]
+    if row["timing"] != 0:
+        now = monotonic(g)
+        g.spent[stage] += now - row["lap_ns"]
+        row["lap_ns"] = now
+
+
+@kernel
+def add_row(g, turn_ns, taken, records, octets):
+    """Keep a turn, or a batch, for the histograms."""
+    row = g.loop[0]
+    at = 4 * row["rows"]
+    g.rows[at], g.rows[at + 1], g.rows[at + 2], g.rows[at + 3] = turn_ns, taken, records, octets
+    row["rows"] += 1
+    if row["rows"] == ROWS_MAX:
+        empty_rows(g)
+
+
+@kernel
+def empty_rows(g):
+    """Put what was kept into the histograms."""
+    add_turns(g.page, HISTOGRAMS, WIDTH, g.rows, g.loop[0]["rows"])
+    g.loop[0]["rows"] = 0
+
+
+@kernel
+def begin_turn(g, now):
+    """A turn begins at `now`, monotonic; one in STAGES_EACH is timed by stage."""
+    row = g.loop[0]
+    row["turns"] += 1
+    row["timing"] = 1 if row["turns"] % STAGES_EACH == 0 else 0
+    row["lap_ns"] = now
+
+
+@kernel
+def end_turn(g, began, taken):
+    """It took `taken` messages."""
+    row = g.loop[0]
+    took = monotonic(g) - began
+    row["longest_ns"] = max(row["longest_ns"], took)
+    if taken > 0:
+        row["filled"] += 1
+        add_row(g, took, taken, 0, 0)
+    if row["timing"] != 0:
+        add_stages(g.page, STAGE_HISTOGRAMS, WIDTH, g.spent)
 
 
 # ---------------------------------------------------------------- out
@@ -144,15 +215,22 @@ def deliver(m, g):
     tape, row = m.tape[0], g.loop[0]
     if tape["used"] == 0:
         return 0
+    lap(g, FRAMES)
     if not write_batch(m, g):
         return BROKEN
     seal_times(m)
+    lap(g, WRITE)
+    row["batches"] += 1
+    row["bytes"] += tape["used"]
+    row["taken"] += tape["count"]
+    add_row(g, 0, 0, tape["count"], tape["used"])
     for i in range(tape["touched"]):
         session = m.touched[i]
         sent = send_said(m, g, session)
         if sent != NIL:
             g.owed[row["owed"]], g.taken[row["owed"]] = session, sent
             row["owed"] += 1
+    lap(g, SEND)
     if row["owed"] != 0:
         tape["used"] = 0  # what is owed lies in the batch until the next one begins
         return OWED | (ROLLING if row["position"] > row["last"] else 0)
@@ -227,7 +305,10 @@ def take_event(m, g, place):
         row["attention"], row["begin"], row["end"] = place, 0, 0
         return ATTENTION
     connection["held"] = 0
-    return take_frames(m, g, place, held + got)
+    lap(g, READ)
+    flags = take_frames(m, g, place, held + got)
+    lap(g, FRAMES)
+    return flags
 
 
 @kernel
@@ -260,6 +341,18 @@ def take_events(m, g, count):
     return flags | (OTHERS if row["others"] != 0 else 0)
 
 
+@kernel
+def turn(m, g, count, began):
+    """Carry out what is ready, and deliver what was said; flags."""
+    row = g.loop[0]
+    records, first_id = row["taken"], m.core[0]["exec_id"]
+    flags = take_events(m, g, count)
+    if flags & (OWED | BROKEN | UNFINISHED) == 0:
+        flags |= deliver(m, g)
+    end_turn(g, began, row["taken"] - records - (m.core[0]["exec_id"] - first_id))
+    return flags
+
+
 @loop
 def run(m, g, wait_ms, once):
     """Turn after turn until somebody else is needed or something is due; why (flags).
@@ -268,22 +361,26 @@ def run(m, g, wait_ms, once):
     """
     row = g.loop[0]
     row["attention"], row["others"], row["owed"] = NIL, 0, 0
+    row["turns"], row["filled"], row["taken"], row["batches"], row["bytes"], row["longest_ns"] = 0, 0, 0, 0, 0, 0
+    first_id = m.core[0]["exec_id"]
+    flags = 0
     while True:
         count = epoll_wait(row["epoll"], address_of(g.events, 0), EVENTS_MAX, wait_ms)
-        now_ns = read_clock(g)
+        began = monotonic(g)
+        now_ns = venue_time(g, began)
         if count > 0:
             if now_ns >= row["day_end_ns"]:
-                return 0  # a new date: the events are still there afterwards
+                break  # a new date: the events are still there afterwards
+            begin_turn(g, began)
             set_time(m, now_ns, row["digits"])
-            flags = take_events(m, g, count)
-            row["turns"] += 1
-            if flags & (OWED | BROKEN) == 0 and flags & UNFINISHED == 0:
-                flags |= deliver(m, g)
-            if flags != 0:
-                return flags
-        if count < 0 or once or now_ns >= row["due_ns"]:
-            return 0
+            flags = turn(m, g, count, began)
+        if flags != 0 or count < 0 or once or now_ns >= row["due_ns"]:
+            break
         if row["busy"] != 0:
             wait_ms = 0
         else:
             wait_ms = min(WAIT_MS_MAX, (row["due_ns"] - now_ns + NS_PER_MS - 1) // NS_PER_MS)
+    row["told"] = m.core[0]["exec_id"] - first_id
+    row["taken"] -= row["told"]
+    empty_rows(g)
+    return flags

@@ -23,9 +23,10 @@ from fixsim.gateway.greeting import Lobby
 from fixsim.gateway.house import House
 from fixsim.gateway.lane import Lane, available
 from fixsim.gateway.log import LOGGER
+from fixsim.gateway.meter import ELSEWHERE, SEND, WRITE, Meter
 from fixsim.gateway.poller import Poller
 from fixsim.gateway.street import Connection, Street
-from fixsim.gateway.supervisor import Supervisor
+from fixsim.gateway.supervisor import Readers
 from fixsim.journal.writer import Writer
 from fixsim.layout import NEVER, NIL
 from fixsim.limits import TURN_BYTES_MAX
@@ -96,24 +97,26 @@ class Server:
         listener: socket.socket,
         context: ssl.SSLContext | None,
         data_dir: Path,
-        reader: Supervisor | None = None,
+        readers: Readers | None = None,
     ) -> None:
         exchange, config = opened.exchange, opened.exchange.config
-        self._exchange, self._clock, self._reader = exchange, clock, reader
+        self._exchange, self._clock, self._readers = exchange, clock, readers or Readers()
         self._writer = opened.writer
+        self.meter = meter = Meter(data_dir, exchange, opened.writer, self._readers.shipper_pid)
+        exchange.tape.tally = meter
         self._synced = NIL
         self._venue = config.venue
         self._poller = Poller()
         self._waker = Waker(self._poller)
         self._verifier = Verifier(self._waker.wake)
         scratch = memoryview(bytearray(TURN_BYTES_MAX))
-        self._street = Street(exchange, self._poller, config.venue.stalled_reader_timeout_s, scratch)
+        self._street = Street(exchange, self._poller, config.venue.stalled_reader_timeout_s, scratch, meter)
         self._lobby = Lobby(config, exchange, self._poller, self._verifier, self._street.take_over, scratch)
         self._lane = None
         if available(self._poller.epoll_descriptor()):
-            self._lane = Lane(exchange, opened.writer, clock, self._poller.epoll_descriptor())
+            self._lane = Lane(exchange, opened.writer, clock, self._poller.epoll_descriptor(), meter)
             self._street.use(self._lane)
-        self._acceptor = Acceptor(listener, context, self._lobby, self._poller)
+        self._acceptor = Acceptor(listener, context, self._lobby, self._poller, config.street)
         self._control = Control(data_dir, exchange, self._poller)
         self._house = House(config.house, exchange, data_dir) if config.house is not None else None
         self._due_ns = 0
@@ -130,6 +133,7 @@ class Server:
 
     def run(self) -> None:
         """Turn until `stop` is called, then log everybody out and settle what is owed."""
+        self.meter.begin()
         try:
             while not self._stop_reason:
                 self.turn()
@@ -154,8 +158,8 @@ class Server:
 
     def turn(self, wait_s: float | None = None) -> None:
         """One turn of the loop; waits until something is due unless `wait_s` says how long."""
-        timeout_s = self._timeout_s()
-        ready, now_ns = self._wait(timeout_s if wait_s is None else wait_s, once=wait_s is not None or timeout_s == 0)
+        timeout_s = self._timeout_s() if wait_s is None else wait_s
+        ready, now_ns = self._wait(timeout_s, once=wait_s is not None or timeout_s == 0)
         owner_of = self._poller.owner
         others = []
         for fd, mask in ready:
@@ -167,17 +171,22 @@ class Server:
         self._street.catch_up(now_ns)
         if others:
             self._see_others(others, now_ns)
+            self.meter.lap(ELSEWHERE)
         self._lobby.decide(now_ns)
         if now_ns >= self._due_ns:
             self._look_at_the_time(now_ns)
+            self.meter.lap(ELSEWHERE)
         self._commit(now_ns)
+        self.meter.turn()
 
     def _wait(self, wait_s: float, *, once: bool) -> tuple[list[tuple[int, int]], int]:
         """Descriptors that are ready, and the time; the compiled loop, where there is one, has turned until it was stopped."""
         if self._lane is None:
             ready = self._poller.wait(wait_s)
+            self.meter.woke(wait_s, not ready)
             return ready, self._clock.now_ns()
         left = self._lane.run(wait_s, self._due_ns, alone=len(self._street) == 1, once=once)
+        self.meter.woke(wait_s, left.idle)
         now_ns = self._clock.now_ns()
         if left.attention != NIL:
             self._street.attend(left.attention, left.octets, now_ns)
@@ -201,13 +210,14 @@ class Server:
         if now_ns >= self._street.next_deadline_ns():
             self._street.expire(now_ns)
         self._acceptor.resume(now_ns)
-        if self._reader is not None and now_ns >= self._reader.next_check_ns:
-            self._reader.check(now_ns)
+        if now_ns >= self._readers.next_check_ns:
+            self._readers.check(now_ns)
 
     def _commit(self, now_ns: int) -> None:
         """Write the batch; send what it says; close what it ends."""
         self._exchange.commit()
         if self._house is not None and self._house.act(now_ns):
+            self.meter.lap(ELSEWHERE)
             self._exchange.commit()
         for link, reason in self._exchange.take_closings():
             if self._house is not None and link == self._house.link:
@@ -217,7 +227,9 @@ class Server:
         if self._writer.position != self._synced:
             self._writer.sync()
             self._synced = self._writer.position
+        self.meter.lap(WRITE)
         self._street.flush(now_ns)
+        self.meter.lap(SEND)
         self._control.flush()
         self._exchange.commit()  # links that were lost or closed while sending
         try:
@@ -244,12 +256,12 @@ class Server:
             self._lobby.next_deadline_ns(),
             self._street.next_deadline_ns(),
             self._acceptor.next_deadline_ns(),
-            self._reader.next_check_ns if self._reader is not None else NEVER,
+            self._readers.next_check_ns,
             self._house.next_deadline_ns() if self._house is not None else NEVER,
         )
         if self._street.has_backlog:
             return 0.0
-        return max(0, min(self._due_ns - self._clock.now_ns(), WAIT_NS_MAX)) / 1e9
+        return max(0, min(self._due_ns - self._clock.now_ns(), WAIT_NS_MAX, self.meter.wait_ns_max)) / 1e9
 
     def _wind_down(self) -> None:
         """Logout to every session; wait for the answers, and for what is owed to be taken."""
@@ -280,6 +292,7 @@ class Server:
         self._control.close()
         self._waker.close()
         self._poller.close()
+        self.meter.close()
 
 
 def raise_descriptor_limit() -> None:

@@ -11,6 +11,8 @@ from typing import Final
 from fixsim.exchange.exchange import Exchange
 from fixsim.gateway.lane import Lane
 from fixsim.gateway.log import LOGGER
+from fixsim.gateway.meter import FRAMES, Meter
+from fixsim.gateway.meter import READ as READING
 from fixsim.gateway.poller import READ, WRITE, Poller
 from fixsim.gateway.transport import GONE, NOTHING, Plain
 from fixsim.layout import NEVER, NIL
@@ -86,8 +88,10 @@ class Leaving:
 class Street:
     """All connections that have a link, by link number."""
 
-    def __init__(self, exchange: Exchange, poller: Poller, stalled_reader_timeout_s: float, scratch: memoryview) -> None:
-        self._exchange, self._poller, self._scratch = exchange, poller, scratch
+    def __init__(
+        self, exchange: Exchange, poller: Poller, stalled_reader_timeout_s: float, scratch: memoryview, meter: Meter
+    ) -> None:
+        self._exchange, self._poller, self._scratch, self._meter = exchange, poller, scratch, meter
         self._helping = scratch[:HELPING_BYTES]
         self._outbox = exchange.outbox
         self._stall_ns = int(stalled_reader_timeout_s * 1_000_000_000)
@@ -172,6 +176,7 @@ class Street:
             self._lose(connection, "peer closed the connection", now_ns)
             return
         connection.buffer += self._scratch[:count]
+        self._meter.lap(READING)
         self._feed(connection, now_ns)
 
     def catch_up(self, now_ns: int) -> None:
@@ -192,6 +197,7 @@ class Street:
         connection.unfinished = self._exchange.unfinished
         if consumed:
             del buffer[:consumed]
+        self._meter.lap(FRAMES)
         if connection.unfinished or connection.transport.holds_more:
             self._again[connection.link] = connection
         self._settle(connection)

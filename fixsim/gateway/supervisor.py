@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fixsim.gateway.log import LOGGER
+from fixsim.gateway.placement import place_child
+from fixsim.layout import NEVER
 
 #: How often the child is looked at.
 CHECK_NS: Final = 250_000_000
@@ -30,9 +32,13 @@ FINISH: Final = b"finish\n"
 class Supervisor:
     """One reader process."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """`environment` is added to ours: what nobody else should read in a list of processes."""
-        self._name, self._command = name, list(command)
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], cpus: frozenset[int] = frozenset()
+    ) -> None:
+        """`environment` is added to ours: what nobody else should read in a list of processes. `cpus` is where it may run,
+        empty for where we do.
+        """
+        self._name, self._command, self._cpus = name, list(command), cpus
         self._environment = {**os.environ, **environment}
         self._child: subprocess.Popen[bytes] | None = None
         self._started_ns = 0
@@ -55,6 +61,7 @@ class Supervisor:
             env=self._environment,
             start_new_session=True,
         )
+        place_child(self._child.pid, self._cpus)
         self._started_ns = now_ns
         self.next_check_ns = now_ns + CHECK_NS
 
@@ -119,3 +126,26 @@ class Supervisor:
     def _forget_child(self) -> None:
         self.let_go()
         self._child = None
+
+
+class Readers:
+    """The readers of one exchange, as the loop looks after them."""
+
+    def __init__(self, shipper: Supervisor | None = None, console: Supervisor | None = None) -> None:
+        self._shipper = shipper
+        self._all = [reader for reader in (shipper, console) if reader is not None]
+
+    @property
+    def next_check_ns(self) -> int:
+        """When `check` is due, NEVER when there are no readers."""
+        return min((reader.next_check_ns for reader in self._all), default=NEVER)
+
+    def check(self, now_ns: int) -> None:
+        """Start again who died, some time after that."""
+        for reader in self._all:
+            if now_ns >= reader.next_check_ns:
+                reader.check(now_ns)
+
+    def shipper_pid(self) -> int | None:
+        """Process id of the shipper, None while there is none."""
+        return None if self._shipper is None else self._shipper.pid

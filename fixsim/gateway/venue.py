@@ -18,13 +18,17 @@ from fixsim.config import Config
 from fixsim.errors import UsageError
 from fixsim.gateway.acceptor import bind, is_loopback, shown_address
 from fixsim.gateway.clock import Clock
+from fixsim.gateway.collector import calm_collector
 from fixsim.gateway.directory import claim
 from fixsim.gateway.log import LOGGER
-from fixsim.gateway.supervisor import Supervisor
+from fixsim.gateway.placement import check_affinity, pin_loop, processors
+from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.gateway.transport import tls_context
 
 #: How long the shipper may take to finish when the venue stops; it gives up by itself when the database is away.
 FINISH_TIMEOUT_S: Final = 1_800.0
+#: How long the console may take to leave.
+LEAVE_TIMEOUT_S: Final = 2.0
 #: How often the wait for it is told.
 FINISH_TOLD_S: Final = 5.0
 
@@ -46,6 +50,8 @@ class Plan:
     database_url: str
     #: Listen beyond this machine without TLS.
     insecure: bool = False
+    #: Options of the command line that readers log by, too.
+    log_options: tuple[str, ...] = ()
 
 
 def serve(plan: Plan, announce: Say, progress: Say) -> None:
@@ -53,6 +59,8 @@ def serve(plan: Plan, announce: Say, progress: Say) -> None:
 
     Raises UsageError, VenueError or JournalError when it cannot start.
     """
+    cpus = processors()
+    check_affinity(plan.config.process.cpu_affinity, cpus)
     context = tls_context(plan.config.tls) if plan.config.tls is not None else None
     with contextlib.ExitStack() as stack:
         listener = bind(plan.host, plan.port)
@@ -61,17 +69,19 @@ def serve(plan: Plan, announce: Say, progress: Say) -> None:
             raise UsageError(f"--host {plan.host} can be reached from outside: configure [tls], or say --insecure")
         held = claim(plan.data_dir)
         stack.callback(held.release)
-        reader = shipper_of(plan)
-        reader.start(time.time_ns())
-        stack.callback(_finish, reader)
-        _run(plan, listener, context, reader, announce, progress, stack)
+        shipper, console = shipper_of(plan, cpus), console_of(plan, cpus)
+        shipper.start(time.time_ns())
+        stack.callback(_finish, shipper)
+        if console is not None:
+            stack.callback(_dismiss, console)
+        _run(plan, listener, context, Readers(shipper, console), announce, progress, stack)
 
 
 def _run(
     plan: Plan,
     listener: socket.socket,
     context: ssl.SSLContext | None,
-    reader: Supervisor,
+    readers: Readers,
     announce: Say,
     progress: Say,
     stack: contextlib.ExitStack,
@@ -84,17 +94,20 @@ def _run(
     from fixsim.gateway.server import Server, raise_descriptor_limit
 
     raise_descriptor_limit()
+    pin_loop(plan.config.process.cpu_affinity.exchange, processors())
     opened = open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress))
     stack.callback(opened.writer.close)
     if opened.writer.note:
         LOGGER.warning("journal: %s", opened.writer.note)
-    server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, reader)
+    server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, readers)
     server.stop_on_signals()
     server.open()
     announce(
         f"fixsim ready fix {shown_address(listener)} data {plan.data_dir} "
         f"database {shown_database(plan.database_url)} pid {os.getpid()}"
     )
+    readers.check(time.time_ns())
+    calm_collector()
     server.run()
 
 
@@ -111,10 +124,23 @@ class Recovering:
             self._progress(f"recovering: {100 * position // max(1, end)} % of the journal")
 
 
-def shipper_of(plan: Plan) -> Supervisor:
-    """The reader that fills the database and keeps the hash chain, not started yet; the chain alone for `none`."""
+def shipper_of(plan: Plan, cpus: frozenset[int]) -> Supervisor:
+    """The reader that fills the database and keeps the hash chain, not started yet; for `none` the chain alone. `cpus` are
+    ours.
+    """
     command = [sys.executable, "-m", "fixsim.cli.main", "ship", "--data-dir", str(plan.data_dir)]
-    return Supervisor("shipper", command, {"FIXSIM_DATABASE_URL": plan.database_url})
+    environment = {"FIXSIM_DATABASE_URL": plan.database_url}
+    return Supervisor("shipper", command, environment, frozenset(plan.config.process.cpu_affinity.shipper) or cpus)
+
+
+def console_of(plan: Plan, cpus: frozenset[int]) -> Supervisor | None:
+    """The reader that shows metrics; the loop starts it. None when it is not wanted."""
+    settings = plan.config.console
+    if not settings.enabled:
+        return None
+    command = [sys.executable, "-m", "fixsim.cli.main", "console", "--data-dir", str(plan.data_dir)]
+    command += ["--port", str(settings.port), *plan.log_options]
+    return Supervisor("console", command, {}, frozenset(plan.config.process.cpu_affinity.console) or cpus)
 
 
 def shown_database(url: str) -> str:
@@ -123,6 +149,16 @@ def shown_database(url: str) -> str:
     if parts.password is None:
         return url
     return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":*@")).geturl()
+
+
+def _dismiss(console: Supervisor) -> None:
+    """The console has nothing to finish."""
+    console.let_go()
+    begun = time.monotonic()
+    while not console.finished():
+        if time.monotonic() - begun > LEAVE_TIMEOUT_S:
+            console.kill()
+        time.sleep(0.01)
 
 
 def _finish(reader: Supervisor) -> None:

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
+import numpy as np
+
 from fixsim.config import Capacities, Config, Counterparty, Instrument
 from fixsim.engine.jit import CACHE_FOLDER, CACHED
 from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.feed.page import COUNTERS
 from fixsim.fix.codec import encode
 from fixsim.fix.dictionary import fix44
 from fixsim.gateway import loop
@@ -139,7 +142,7 @@ def warm_up_loop(exchange: Exchange) -> None:
     poller = Poller()
     try:
         if available(poller.epoll_descriptor()):
-            tables = Tables(len(exchange.machine.sessions))
+            tables = Tables(len(exchange.machine.sessions), np.zeros(COUNTERS.itemsize // 8, np.int64))
             tables.loop["epoll"] = poller.epoll_descriptor()
             loop.run(exchange.machine, tables, 0, True)
     finally:

@@ -4,11 +4,12 @@ Every method raises OSError as the operating system does; the writer turns that 
 JournalError.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 #: Zeros are written in pieces: few, because each costs the filling thread a wait for the interpreter lock.
 FILL_CHUNK: Final = bytes(4 << 20)
@@ -16,6 +17,9 @@ FILL_CHUNK: Final = bytes(4 << 20)
 
 class Disk:
     """Files of the real disk."""
+
+    #: Processors for work in the background when the loop has its own; empty for where the owner runs.
+    background_cpus: ClassVar[frozenset[int]] = frozenset()
 
     def create(self, path: Path) -> int:
         """Open a new, empty file for writing; its descriptor."""
@@ -74,6 +78,12 @@ class Disk:
 
     def background(self, work: Callable[[], None]) -> Callable[[], None]:
         """Start `work` beside the caller; what is returned waits for its end."""
-        thread = threading.Thread(target=work, name="journal-ahead", daemon=True)
+        thread = threading.Thread(target=self._apart, args=(work,), name="journal-ahead", daemon=True)
         thread.start()
         return thread.join
+
+    def _apart(self, work: Callable[[], None]) -> None:
+        if self.background_cpus:
+            with contextlib.suppress(OSError):  # they were taken away meanwhile: then it works where the owner does
+                os.sched_setaffinity(0, self.background_cpus)
+        work()

@@ -13,12 +13,16 @@ from pages import ROOT, Block, blocks, the_block
 from fixsim.config import (
     Capacities,
     Config,
+    Console,
     Counterparty,
+    CpuAffinity,
     Database,
     House,
     Instrument,
     JournalSettings,
     Permissions,
+    Process,
+    StreetSettings,
     Tls,
     Venue,
     load,
@@ -36,6 +40,10 @@ TABLES = {
     "[capacities]": Capacities,
     "[journal]": JournalSettings,
     "[database]": Database,
+    "[process]": Process,
+    "cpu_affinity": CpuAffinity,
+    "[street]": StreetSettings,
+    "[console]": Console,
     "[tls]": Tls,
 }
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.M)
@@ -62,7 +70,7 @@ KEYS = [pytest.param(item, span, default, id=f"{name} {item.name}") for name, it
 
 def test_every_table_has_its_section_and_every_key_its_row() -> None:
     assert sections().keys() == TABLES.keys()
-    assert len(TABLES) == len(fields(Config)) + 1  # permissions are inside a counterparty
+    assert len(TABLES) == len(fields(Config)) + 2  # permissions are inside a counterparty, cpu_affinity in process
     for name, text in sections().items():
         assert [row[0] for row in ROW.findall(text)] == [item.name for item in fields(TABLES[name])], name
 
@@ -84,6 +92,7 @@ def test_a_default_is_the_one_documented(item: Field[Any], span: str, default: s
             ("heartbeat_min_s", "the venue's"),
             ("heartbeat_max_s", "the venue's"),
             ("permissions", "everything"),
+            ("cpu_affinity", "every processor"),
         }
 
 

@@ -1,0 +1,63 @@
+"""How the processes run on their machine; nothing here changes what the exchange answers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from fixsim.config.checks import between
+
+#: Highest number a processor may have.
+PROCESSOR_MAX: Final = 1_023
+
+
+def _processors(value: Iterable[int]) -> str | None:
+    numbers = list(value)
+    wrong = [number for number in numbers if not 0 <= number <= PROCESSOR_MAX]
+    if wrong:
+        return f"has {wrong[0]}, expected numbers from 0 to {PROCESSOR_MAX}"
+    return "names a processor twice" if len(set(numbers)) < len(numbers) else None
+
+
+@dataclass(frozen=True)
+class CpuAffinity:
+    """`cpu_affinity` of `[process]`: processors each process may run on, by number; empty for all of them."""
+
+    #: The loop of the exchange; its helper threads keep to all processors.
+    exchange: tuple[int, ...] = field(default=(), metadata={"check": _processors})
+    shipper: tuple[int, ...] = field(default=(), metadata={"check": _processors})
+    console: tuple[int, ...] = field(default=(), metadata={"check": _processors})
+
+
+@dataclass(frozen=True)
+class Process:
+    """`[process]`: where the processes run, and how the exchange's waits and keeps its memory."""
+
+    cpu_affinity: CpuAffinity = CpuAffinity()
+    #: The loop asks again and again instead of sleeping: one processor is always busy.
+    busy_poll: bool = False
+    #: Large tables lie in huge pages where the system has them.
+    huge_pages: bool = True
+
+
+@dataclass(frozen=True)
+class StreetSettings:
+    """`[street]`: options of the FIX sockets; 0 leaves one to the system."""
+
+    #: Connections that may wait to be accepted.
+    backlog: int = field(default=1_024, metadata=between(1, 65_535))
+    #: TCP_NODELAY: small segments go out at once.
+    no_delay: bool = True
+    #: SO_RCVBUF and SO_SNDBUF of each connection.
+    receive_buffer_bytes: int = field(default=0, metadata=between(0, 1 << 30))
+    send_buffer_bytes: int = field(default=0, metadata=between(0, 1 << 30))
+    #: SO_BUSY_POLL: how long the system itself asks the network card before it sleeps.
+    busy_poll_us: int = field(default=0, metadata=between(0, 1_000))
+
+
+@dataclass(frozen=True)
+class Console:
+    """`[console]`: the process that shows metrics over HTTP on this machine."""
+
+    enabled: bool = True
+    #: On 127.0.0.1; 0 picks a free one, which the file `console` in the data directory names.
+    port: int = field(default=9_879, metadata=between(0, 65_535))

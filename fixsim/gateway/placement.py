@@ -1,0 +1,60 @@
+"""Which processors the processes run on, and what kind of memory pages they get (`[process]` of the configuration)."""
+
+import contextlib
+import os
+from collections.abc import Iterable
+from typing import Final
+
+from fixsim.config import CpuAffinity, Process
+from fixsim.errors import UsageError
+from fixsim.journal.disk import Disk
+
+#: What numpy asks before it makes its first large array.
+HUGE_PAGES_VARIABLE: Final = "NUMPY_MADVISE_HUGEPAGE"
+
+
+def prefer_pages(process: Process) -> None:
+    """Choose the pages of large tables; must come before anything imports numpy."""
+    os.environ[HUGE_PAGES_VARIABLE] = "1" if process.huge_pages else "0"
+
+
+def processors() -> frozenset[int]:
+    """Those this process may use; empty where the system does not tell."""
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+
+
+def check_affinity(affinity: CpuAffinity, available: frozenset[int]) -> None:
+    """Raises UsageError when a process is to run on a processor that is not there."""
+    for name in ("exchange", "shipper", "console"):
+        wanted = getattr(affinity, name)
+        if wanted and not available:
+            raise UsageError(f"process.cpu_affinity.{name}: this system does not let a process choose its processors")
+        missing = sorted(set(wanted) - available)
+        if missing:
+            there = ", ".join(map(str, sorted(available)))
+            raise UsageError(f"process.cpu_affinity.{name}: processor {missing[0]} cannot be used here, only {there}")
+
+
+def pin_loop(cpus: Iterable[int], helpers: frozenset[int]) -> None:
+    """Keep the calling thread, which is the loop's, to `cpus`; nothing happens when there are none.
+
+    Threads inherit the place of the one that starts them: those that prepare segments are sent to `helpers`.
+    """
+    wanted = frozenset(cpus)
+    if wanted:
+        Disk.background_cpus = helpers
+        os.sched_setaffinity(0, wanted)
+
+
+def leave_the_loop() -> None:
+    """Let the calling thread, which is a helper, run where `pin_loop` sends helpers."""
+    if Disk.background_cpus:
+        with contextlib.suppress(OSError):  # they were taken away meanwhile
+            os.sched_setaffinity(0, Disk.background_cpus)
+
+
+def place_child(pid: int, cpus: frozenset[int]) -> None:
+    """Let a process that was just started run on `cpus`, whatever we keep to ourselves; nothing for none."""
+    if cpus:
+        with contextlib.suppress(OSError):  # it is gone already, which is its supervisor's business
+            os.sched_setaffinity(pid, cpus)
