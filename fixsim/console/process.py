@@ -8,9 +8,10 @@ second, and whoever reads the log hears of it once.
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -29,8 +30,6 @@ ADDRESS_NAME: Final = "console"
 #: may still have it.
 RETRY_S: Final = 1.0
 PATIENCE_S: Final = 3.0
-#: Time for requests that are being answered when we leave.
-GRACE_S: Final = 1
 
 
 class Log(Protocol):
@@ -47,30 +46,34 @@ def run(data_dir: Path, port: int, log: Log, *, idle: bool = True) -> None:
     """Serve until told to leave."""
     if idle:
         make_idle(os.getpid())
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(data_dir, port, log))
+    asyncio.run(_run(data_dir, port, log))
 
 
 async def _run(data_dir: Path, port: int, log: Log) -> None:
     path = data_dir / ADDRESS_NAME
     lifeline(lambda: _vanish(path))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _vanish, path)
     listener = await _bind(port, log)
     address = f"http://{HOST}:{listener.getsockname()[1]}"
     observer = Observer(data_dir, os.getpid())
     metrics = Metrics(observer)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            new_app(observer, metrics), log_config=None, access_log=False, lifespan="off", server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-    )  # fmt: skip
+    app = new_app(observer, metrics)
+    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False))
     _tell(path, address, log)
     watching = asyncio.create_task(_watch(metrics))
     try:
         await server.serve(sockets=[listener])
     finally:
         watching.cancel()
-        _withdraw(path)
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: there is nothing to be orderly about."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def lifeline(cut: Callable[[], None]) -> None:

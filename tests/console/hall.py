@@ -19,7 +19,7 @@ FIXSIM = [sys.executable, "-m", "fixsim.cli.main"]
 READY = re.compile(r"fixsim ready fix 127\.0\.0\.1:(\d+) data (\S+) database (\S+) pid (\d+)\n")
 #: A first start may compile kernels; a console at idle priority beside busy neighbours may take its time.
 START_TIMEOUT_S = 300
-PATIENCE_S = 60
+PATIENCE_S = 240
 CONFIG = """
 [[instruments]]
 symbol = "ACME"
