@@ -63,7 +63,7 @@ def costs(folder: Path, turns: int) -> dict[str, Any]:
     """ns per turn, whole and by part."""
     from fixsim.config import default_config
     from fixsim.engine.machine import new_machine
-    from fixsim.exchange.exchange import sizes
+    from fixsim.exchange.capacity import sizes
 
     class _Exchange:
         def __init__(self) -> None:

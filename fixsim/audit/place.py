@@ -19,10 +19,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import psutil  # type: ignore[import-untyped]
 
 from fixsim.errors import ShippingError, UsageError
 
@@ -37,6 +40,12 @@ NOTE: Final = "place"
 BELONGS_TO: Final = "belongs-to"
 #: Longest path of a Unix socket on every system we know (Linux 107, macOS 103).
 SOCKET_PATH_MAX: Final = 103
+#: The file in a data directory that a running exchange has locked; it holds its process id.
+EXCHANGE_LOCK: Final = "lock"
+#: How long a database may take to be made, and until that begins; how often somebody who waits looks, s.
+MAKING_S: Final = 120.0
+BEGINNING_S: Final = 5.0
+POLL_S: Final = 0.2
 #: What PostgreSQL adds to the socket directory.
 SOCKET_NAME: Final = "/.s.PGSQL.5432"
 
@@ -91,6 +100,9 @@ def find_place(data_dir: Path, progress: Progress, *, create: bool, state_home: 
     home = data_dir.absolute() / "postgres"
     folder = _noted(home, state_home) or home
     if not create and not (folder / "cluster").is_dir():
+        _wait_for_cluster(data_dir, progress, state_home)
+        folder = _noted(home, state_home) or home
+    if not create and not (folder / "cluster").is_dir():
         raise UsageError(f"no embedded database in {data_dir}: give another --data-dir, or the --database-url in use")
     account = _account(folder / "cluster")
     home.mkdir(mode=0o711 if account else 0o700, parents=True, exist_ok=True)
@@ -101,6 +113,27 @@ def find_place(data_dir: Path, progress: Progress, *, create: bool, state_home: 
     folder.mkdir(mode=0o711 if account else 0o700, parents=True, exist_ok=True)
     programs = _programs(account, progress, state_home)
     return Place(folder, _sockets(folder, account), programs, account)
+
+
+def _wait_for_cluster(data_dir: Path, progress: Progress, state_home: Path) -> None:
+    """An exchange that has just started makes its database beside its work: give it the time."""
+    home = data_dir.absolute() / "postgres"
+    begun = time.monotonic()
+    while _is_in_use(data_dir) and not has_cluster(data_dir, state_home=state_home):
+        passed = time.monotonic() - begun
+        if passed > (MAKING_S if home.is_dir() else BEGINNING_S):
+            return
+        if passed < POLL_S:
+            progress("waiting for the exchange to make its database")
+        time.sleep(POLL_S)
+
+
+def _is_in_use(data_dir: Path) -> bool:
+    """Whether the exchange that locked `data_dir` last lives. The lock itself is not tried: that would keep out one that starts."""
+    try:
+        return psutil.pid_exists(int((data_dir / EXCHANGE_LOCK).read_text()))
+    except (OSError, ValueError):
+        return False
 
 
 def reaches(account: Account, path: Path) -> bool:

@@ -17,11 +17,12 @@ from fixsim import __version__
 from fixsim.config import Config, Counterparty
 from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE
-from fixsim.engine.machine import Machine, Sizes, new_machine
+from fixsim.engine.machine import Machine, new_machine
 from fixsim.engine.tape import said_positions, seal_times
 from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
 from fixsim.exchange.answers import business_reject
+from fixsim.exchange.capacity import sizes
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.listings import Listings
@@ -477,25 +478,6 @@ class Exchange:
 
 #: Address of a connection that has none: the house.
 IN_PROCESS: Final = "in-process"
-
-
-def sizes(config: Config) -> Sizes:
-    """Rows of each table for the capacities of `config`."""
-    capacities = config.capacities
-    return Sizes(
-        orders=capacities.orders + capacities.clordid_memory,
-        names=capacities.orders + capacities.clordid_memory,
-        levels=capacities.price_levels,
-        nodes=2 * capacities.price_levels + 64,
-        books=capacities.instruments,
-        sessions=capacities.sessions,
-        echoes=min(65_536, capacities.orders),
-        open_orders=capacities.orders,
-        memory=capacities.clordid_memory,
-        # one session alone may not use up everybody's memory
-        name_memory=max(1, capacities.clordid_memory // 8),
-        avg_px_decimals=config.venue.avg_px_decimals,
-    )
 
 
 def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from fixsim.config import Config
 from fixsim.errors import ReplayDivergence, VenueError
-from fixsim.exchange.exchange import Exchange, Hello, sizes, start_payload
+from fixsim.exchange.capacity import sizes
+from fixsim.exchange.exchange import Exchange, Hello, start_payload
 from fixsim.exchange.tape import JournalWriter
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox

@@ -198,6 +198,7 @@ class Lane:
         row["helping"] = TURN_BYTES_MAX if alone else HELPING_BYTES
         row["journal"], row["first"], row["last"] = writer.place()
         row["position"], row["crc"] = writer.position, writer.crc
+        row["busy"] = self._exchange.config.process.busy_poll
         row["sync"] = writer.durability == "sync"
 
     def _owe(self) -> None:

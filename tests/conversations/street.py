@@ -18,6 +18,7 @@ from fixsim.fix.codec import FRAME, find_frame
 from fixsim.gateway.acceptor import bind
 from fixsim.gateway.credentials import hash_password
 from fixsim.gateway.server import Server
+from fixsim.layout import NEVER
 from fixsim.session import State
 from fixsim.units import NS_PER_S
 
@@ -43,6 +44,10 @@ class MovedClock:
 
     def now_ns(self) -> int:
         return self.at_ns
+
+    def line(self) -> tuple[int, int, int, int]:
+        """Time that stands still: it runs behind itself as fast as it passes."""
+        return time.monotonic_ns(), self.at_ns, -1_000_000, NEVER
 
 
 def config_of(settings: dict[str, str]) -> Config:
