@@ -129,9 +129,9 @@ def _wait_for_cluster(data_dir: Path, progress: Progress, state_home: Path) -> N
 
 
 def _is_in_use(data_dir: Path) -> bool:
-    """Whether the exchange that locked `data_dir` last lives. The lock itself is not tried: that would keep out one that starts."""
+    """Whether the exchange that locked `data_dir` last lives. To try the lock itself would keep out one that starts."""
     try:
-        return psutil.pid_exists(int((data_dir / EXCHANGE_LOCK).read_text()))
+        return bool(psutil.pid_exists(int((data_dir / EXCHANGE_LOCK).read_text())))
     except (OSError, ValueError):
         return False
 

@@ -86,7 +86,7 @@ class Doors:
 
 def _different(one: Stage, other: Stage) -> list[str]:
     """Names of the state tables that are not the same."""
-    tables = zip(one.exchange.machine._asdict().items(), other.exchange.machine, strict=True)
+    tables = zip(one.exchange.machine.tables().items(), other.exchange.machine.tables().values(), strict=True)
     return [name for (name, mine), theirs in tables if name in STATE_TABLES and mine.tobytes() != theirs.tobytes()]
 
 
