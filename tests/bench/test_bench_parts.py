@@ -1,6 +1,7 @@
 """Each part of the benchmark, small: its figures are there, and what was counted is right."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -75,6 +76,13 @@ def test_comprehensive_is_every_flow_and_both_curves() -> None:
     assert {flow for _, _, flow in found} == {"resting", "mix", "cross"}
     assert {sessions for sessions, _, _ in found} == {symbols for _, symbols, _ in found} == {1, 10, 100, 1_000}
     assert len(found) == len(set(found))
+
+
+def test_kernels_that_are_not_compiled_are_not_measured() -> None:
+    plain = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    words = [sys.executable, "-m", "fixsim.cli.main", "bench"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, env=plain)
+    assert ran.returncode == 2 and ran.stderr.startswith("fixsim: NUMBA_DISABLE_JIT is set") and ran.stderr.count("\n") == 1
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
