@@ -32,7 +32,7 @@ from typing import Any
 
 from fixsim.bench.facts import facts
 from fixsim.bench.plan import Plan, spread
-from fixsim.bench.process import Acceptor, canned, exchange, on_processor, port_ready, processors, running
+from fixsim.bench.process import Acceptor, canned, exchange, leave_in_order, on_processor, port_ready, processors, running
 from fixsim.bench.wire import Load
 from fixsim.config import load, packaged
 from fixsim.errors import FixsimError
@@ -239,6 +239,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run, write, show."""
     asked = arguments()
+    leave_in_order()
     with tempfile.TemporaryDirectory() as build:
         programs = tools(asked.peers, Path(build)) if asked.peers else {}
         if asked.peers and "fixload" not in programs:
