@@ -32,7 +32,7 @@ from typing import Any
 
 from fixsim.bench.facts import facts
 from fixsim.bench.plan import Plan, spread
-from fixsim.bench.process import Acceptor, canned, exchange, on_processor, port_ready, processors, running
+from fixsim.bench.process import Acceptor, canned, exchange, leave_in_order, on_processor, port_ready, processors, running
 from fixsim.bench.wire import Load
 from fixsim.config import load, packaged
 from fixsim.errors import FixsimError
@@ -151,8 +151,8 @@ def fixload_cell(path: Path, plan: Plan, what: str, acceptor: Acceptor, peer: Pe
     return acks if what == LATENCY else {"orders_per_s": told["orders_per_s"], **{f"loaded_{k}": v for k, v in acks.items()}}
 
 
-def run(asked: argparse.Namespace, programs: dict[str, Path]) -> list[dict[str, Any]]:
-    """All rounds: one row for each peer, kind of run and round."""
+def run(asked: argparse.Namespace, programs: dict[str, Path]) -> Iterator[list[dict[str, Any]]]:
+    """All rounds: after each, the rows so far, one for each peer, kind of run and round."""
     config = packaged("load.toml")
     whole = Plan(
         load(config), str(config), asked.orders, sessions=asked.sessions, symbols=asked.symbols, seed=asked.seed,
@@ -180,7 +180,7 @@ def run(asked: argparse.Namespace, programs: dict[str, Path]) -> list[dict[str, 
                     print(f"{name}, {what}: {error}", file=sys.stderr)
                 rows.append({"round": number, "peer": name, "what": what, "orders": plan.orders, **found})
         print(f"round {number + 1} of {asked.rounds} done", file=sys.stderr)
-    return rows
+        yield rows
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -236,25 +236,29 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def result_of(asked: argparse.Namespace, client: str, began: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is kept of the rounds so far."""
+    kept = ("orders", "pings", "flows", "sessions", "symbols", "window", "seed", "database_url")
+    workload = {name: getattr(asked, name) for name in kept} | {"rounds": rows[-1]["round"] + 1}
+    return {"client": client, "workload": workload, **began, "figures": summary(rows), "rows": rows}
+
+
 def main() -> None:
     """Run, write, show."""
     asked = arguments()
+    leave_in_order()
     with tempfile.TemporaryDirectory() as build:
         programs = tools(asked.peers, Path(build)) if asked.peers else {}
         if asked.peers and "fixload" not in programs:
             raise SystemExit(f"peers: no fixload in {asked.peers}")
-        began = facts()
-        rows = run(asked, programs)
-    found = summary(rows)
-    kept = ("rounds", "orders", "pings", "flows", "sessions", "symbols", "window", "seed", "database_url")
-    result = {
-        "client": "fixload" if programs else "fixsim bench", "workload": {name: getattr(asked, name) for name in kept},
-        **began, "figures": found, "rows": rows,
-    }  # fmt: skip
-    asked.out.mkdir(parents=True, exist_ok=True)
-    path = asked.out / f"{time.strftime('%Y-%m-%d')}-{asked.name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    show(found)
+        began, rows = facts(), []
+        asked.out.mkdir(parents=True, exist_ok=True)
+        path = asked.out / f"{time.strftime('%Y-%m-%d')}-{asked.name}.json"
+        for rows in run(asked, programs):  # written each time: a run that is cut short leaves whole rounds behind
+            path.write_text(
+                json.dumps(result_of(asked, "fixload" if programs else "fixsim bench", began, rows), indent=1) + "\n"
+            )
+    show(summary(rows))
     print(f"\nwritten to {path}")
     if any("error" in row for row in rows):
         sys.exit(1)

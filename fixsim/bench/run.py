@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any, Final
 
+import numba
+
 from fixsim.bench.book import compile_all, measure_books, measure_codec
 from fixsim.bench.facts import facts
 from fixsim.bench.flow import FLOWS
@@ -12,6 +14,7 @@ from fixsim.bench.plan import RESTING, SESSIONS, SYMBOLS, Plan, Say
 from fixsim.bench.recovery import measure_recovery
 from fixsim.bench.shipping import measure_shipping
 from fixsim.bench.wire import measure_cell, measure_latency
+from fixsim.errors import UsageError
 
 #: Records of a batch of the journal part, and journal records of an operation.
 BATCH_RECORDS: Final = 256
@@ -27,6 +30,8 @@ def measure(plan: Plan, progress: Say) -> dict[str, Any]:
     Raises VenueError when an answer was wrong or did not come, UsageError when the configuration cannot carry the flow.
     """
     plan.names()
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        raise UsageError("NUMBA_DISABLE_JIT is set: kernels that are not compiled are not worth measuring")
     parts: dict[str, Any] = {}
     progress("compiling")
     compile_s = compile_all(plan, progress)

@@ -40,9 +40,11 @@ def bench(
     one order goes. The exchange is a process of its own, started as `fixsim serve --fresh` starts it.
     """
     from fixsim.bench.plan import Plan
+    from fixsim.bench.process import leave_in_order
     from fixsim.bench.run import measure
     from fixsim.config import load, packaged
 
+    leave_in_order()
     path = config or packaged("load.toml")
     plan = Plan(
         load(path), str(path), orders, flow.value, sessions, symbols, rounds, comprehensive, database_url

@@ -1,12 +1,15 @@
 """Each part of the benchmark, small: its figures are there, and what was counted is right."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from fixsim.bench.book import Workload, measure_books, measure_codec, measure_fast_door
@@ -77,6 +80,13 @@ def test_comprehensive_is_every_flow_and_both_curves() -> None:
     assert len(found) == len(set(found))
 
 
+def test_kernels_that_are_not_compiled_are_not_measured() -> None:
+    plain = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    words = [sys.executable, "-m", "fixsim.cli.main", "bench"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, env=plain)
+    assert ran.returncode == 2 and ran.stderr.startswith("fixsim: NUMBA_DISABLE_JIT is set") and ran.stderr.count("\n") == 1
+
+
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "fixsim.cli.main", "bench", *arguments], capture_output=True, text=True, check=False, timeout=170
@@ -104,6 +114,22 @@ def test_the_command_measures_all_parts() -> None:
     (wire,) = found["parts"]["wire"]
     assert wire["correct"] and wire["sessions"] == 3 and wire["operations"] == 1_000 and wire["reports"] > 1_000
     assert found["parts"]["latency"]["exchange_us"]["p50"]["median"] > 0
+
+
+def test_a_benchmark_that_is_ended_ends_its_exchange() -> None:
+    words = [sys.executable, "-m", "fixsim.cli.main", "bench", "--orders", "100", "--rounds", "100", "--database-url", "none"]
+    bench = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        watched, deadline = psutil.Process(bench.pid), time.monotonic() + 120
+        while not (started := [child for child in watched.children() if "serve" in child.cmdline()]):
+            assert time.monotonic() < deadline and bench.poll() is None
+            time.sleep(0.1)
+        bench.terminate()
+        assert bench.wait(60) == 143
+        assert psutil.wait_procs(started, timeout=30)[1] == []
+    finally:
+        bench.kill()
+        bench.wait()
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, bytes]:
     home = tmp_path_factory.mktemp("proof")
     data_dir = home / "data"
     record_day(data_dir, 100)
-    audit("ship", "--data-dir", data_dir, "--database-url", "none", "--until-end")
+    audit("ship", "--data-dir", data_dir, "--database-url", "none", "--until-end", "--full-speed")
     told = [record for batch in Reader(journal_directory(data_dir)).batches() for record in records(batch.view)]
     record = next(record for record in told[100:] if record.msg_type == b"8\0")
     audit("audit", "prove", record.position, "--data-dir", data_dir, "--out", home / "proof.json")

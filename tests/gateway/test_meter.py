@@ -220,4 +220,4 @@ def test_heartbeats_and_idle_turns_are_no_latency(tmp_path: Path) -> None:
         client.expect("0")
         row = page_of(stage)
         assert row["latency"]["counts"].sum() == row["messages_in"] == 1
-        assert row["messages_out"] == 2
+        assert row["messages_out"] >= 2
