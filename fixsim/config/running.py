@@ -37,6 +37,8 @@ class Process:
     busy_poll: bool = False
     #: Large tables lie in huge pages where the system has them.
     huge_pages: bool = True
+    #: Memory of the tables is fetched from the system at the start, not when it is first used.
+    populate: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
 """Which processors the processes run on, and what kind of memory pages they get (`[process]` of the configuration)."""
 
 import contextlib
+import ctypes
+import mmap
 import os
+import threading
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from fixsim.config import CpuAffinity, Process
 from fixsim.errors import UsageError
 from fixsim.journal.disk import Disk
 
+#: madvise(2): fetch the pages now, and leave what is in them as it is.
+MADV_POPULATE_WRITE: Final = 23
 #: What numpy asks before it makes its first large array.
 HUGE_PAGES_VARIABLE: Final = "NUMPY_MADVISE_HUGEPAGE"
 
@@ -51,6 +56,23 @@ def leave_the_loop() -> None:
     if Disk.background_cpus:
         with contextlib.suppress(OSError):  # they were taken away meanwhile
             os.sched_setaffinity(0, Disk.background_cpus)
+
+
+def populate(tables: Iterable[Any]) -> None:
+    """Fetch the memory of arrays from the system beside the loop; where that is not possible it comes as it is used."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "madvise") or not hasattr(mmap, "PAGESIZE"):
+        return
+
+    def fetch() -> None:
+        leave_the_loop()
+        for table in tables:
+            begin = -(-table.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
+            length = (table.ctypes.data + table.nbytes - begin) // mmap.PAGESIZE * mmap.PAGESIZE
+            if length > 0:
+                libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(length), MADV_POPULATE_WRITE)
+
+    threading.Thread(target=fetch, name="populate", daemon=True).start()
 
 
 def place_child(pid: int, cpus: frozenset[int]) -> None:

@@ -21,7 +21,7 @@ from fixsim.gateway.clock import Clock
 from fixsim.gateway.collector import calm_collector
 from fixsim.gateway.directory import claim
 from fixsim.gateway.log import LOGGER
-from fixsim.gateway.placement import check_affinity, pin_loop, processors
+from fixsim.gateway.placement import check_affinity, pin_loop, populate, processors
 from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.gateway.transport import tls_context
 
@@ -108,6 +108,8 @@ def _run(
     )
     readers.check(time.time_ns())
     calm_collector()
+    if plan.config.process.populate:
+        populate(opened.exchange.machine.tables().values())
     server.run()
 
 

@@ -33,12 +33,11 @@ class Disk:
         """Make the file zeros from `begin` to `size` that are really there: later writes need no new room on
         the disk.
 
-        Reserved space reads as zeros, and a full disk is told at once. Writing the zeros as well costs more than it saves
-        (docs/journal.md): it is done only where space cannot be reserved.
+        Space is reserved first, which tells a full disk at once; then zeros are written, so that the memory behind each page is
+        there before the exchange writes to it: up to twenty times quicker where it comes from a host (docs/journal.md).
         """
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, begin, size - begin)
-            return
         for offset in range(begin, size, len(FILL_CHUNK)):
             self.write_all(descriptor, memoryview(FILL_CHUNK)[: size - offset], offset)
 

@@ -83,7 +83,7 @@ class Segment:
         chunk, high = 1 << 20, self.size
         while high > begin:
             low = max(begin, high - chunk)
-            found = np.flatnonzero(self.octets[low:high])
+            found = np.flatnonzero(self.octets[low:high].copy())  # it may be written to meanwhile
             if len(found):
                 return low + int(found[-1]) + 1
             high = low

@@ -46,7 +46,7 @@ def journal_error(error: OSError, what: str, position: int) -> JournalError:
 
 
 class Ahead:
-    """A segment file on its way: created and its space reserved beside the writer, under a name nobody reads.
+    """A segment file on its way: created and filled with zeros beside the writer, under a name nobody reads.
     """
 
     def __init__(self, disk: Disk, directory: Path, first: int, size: int, sync: bool) -> None:

@@ -21,6 +21,9 @@ from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.journal.disk import Disk
 from fixsim.layout import NEVER
 
+#: The configuration for load tests, ready for a [process] of our own.
+LOAD_TEXT = packaged("load.toml").read_text(encoding="utf-8").partition("[process]")[0]
+
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -33,11 +36,14 @@ def test_processes_run_where_they_are_told_to(tmp_path: Path) -> None:
     one, other = there[0], there[-1]
     path = tmp_path / "placed.toml"
     more = f"[process]\ncpu_affinity = {{ exchange = [{one}], console = [{other}] }}\n[console]\nport = 0\n"
-    path.write_text(packaged("load.toml").read_text(encoding="utf-8") + more)
+    path.write_text(LOAD_TEXT + more)
     with served("--data-dir", str(tmp_path / "data"), "--config", str(path)) as exchange:
         assert os.sched_getaffinity(exchange.pid) == {one}
-        console = next(pid for pid in children(exchange.pid) if "console" in psutil.Process(pid).cmdline())
         deadline = time.monotonic() + 20
+        while not (found := [pid for pid in children(exchange.pid) if "console" in psutil.Process(pid).cmdline()]):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        console = found[0]
         while os.sched_getaffinity(console) != {other}:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -46,7 +52,7 @@ def test_processes_run_where_they_are_told_to(tmp_path: Path) -> None:
 
 def test_a_processor_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     path = tmp_path / "placed.toml"
-    path.write_text(packaged("load.toml").read_text(encoding="utf-8") + "[process]\ncpu_affinity = { shipper = [1023] }\n")
+    path.write_text(LOAD_TEXT + "[process]\ncpu_affinity = { shipper = [1023] }\n")
     ended = run("serve", "--port", "0", "--config", str(path), "--data-dir", str(tmp_path / "data"))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "process.cpu_affinity.shipper: processor 1023" in ended.stderr and ended.stderr.count("\n") == 1
@@ -84,7 +90,7 @@ def test_a_child_that_is_gone_is_nobodys_trouble() -> None:
 def test_large_tables_ask_for_huge_pages_or_do_not(tmp_path: Path, wanted: bool) -> None:
     path = tmp_path / "pages.toml"
     more = f"[process]\nhuge_pages = {str(wanted).lower()}\n[console]\nenabled = false\n"
-    path.write_text(packaged("load.toml").read_text(encoding="utf-8") + more)
+    path.write_text(LOAD_TEXT + more)
     with served("--data-dir", str(tmp_path / "data"), "--config", str(path)) as exchange:
         flags = [line for line in Path(f"/proc/{exchange.pid}/smaps").read_text().splitlines() if line.startswith("VmFlags:")]
     assert any(" hg" in line for line in flags) is wanted
