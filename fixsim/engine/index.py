@@ -20,6 +20,7 @@ MASK_31 = 0x7FFFFFFF
 @leaf
 def text_hash(seed, text, begin, length):
     """31 bits of `seed` and the bytes: half a word at a time by multiplication, then the finish of MurmurHash3 (A. Appleby)."""
+    length = int(length)
     value = ((HASH_SEED ^ int(seed)) * HASH_PRIME + length) & MASK_32
     done = 0
     while done < length:
