@@ -9,17 +9,14 @@ import contextlib
 from typing import Final
 
 from fixsim.exchange.exchange import Exchange
-from fixsim.gateway.lane import Lane
+from fixsim.gateway.lane import HELPING_BYTES, Lane
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.meter import FRAMES, Meter
 from fixsim.gateway.meter import READ as READING
 from fixsim.gateway.poller import READ, WRITE, Poller
 from fixsim.gateway.transport import GONE, NOTHING, Plain
 from fixsim.layout import NEVER, NIL
-from fixsim.limits import TURN_BYTES_MAX
 
-#: Bytes taken from one connection in one turn while there are others: a hundred orders.
-HELPING_BYTES: Final = TURN_BYTES_MAX // 4
 #: Work the exchange may do for one connection in one turn (`Exchange.receive`): a millisecond or so.
 WORK_PER_TURN_MAX: Final = 8
 #: Bytes one connection may be sent in one turn, so that a long resend starves nobody.

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from conversations.street import MovedClock
 from exchange.stage import small_config
 from flows import SESSIONS, frames, seeded_flow
 
@@ -22,32 +23,19 @@ from fixsim.gateway.server import Server
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import records
 from fixsim.journal.segments import journal_directory
-from fixsim.layout import NEVER, Kind
+from fixsim.layout import Kind
 from fixsim.units import NS_PER_S, parse_utc_timestamp
 
 START_NS = parse_utc_timestamp(b"20240102-10:00:00.000") or 0
 STRUCTURE = (Kind.SEAL, Kind.SEGMENT, Kind.START)
 
 
-class StillClock:
-    """Time that passes when the test says so."""
-
-    def __init__(self) -> None:
-        self.at_ns = START_NS
-
-    def now_ns(self) -> int:
-        return self.at_ns
-
-    def line(self) -> tuple[int, int, int, int]:
-        """It runs behind itself as fast as it passes."""
-        return time.monotonic_ns(), self.at_ns, -1_000_000, NEVER
-
-
 class Venue:
     """A whole server on one thread with us, and a client for each session."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.clock, self.data_dir = StillClock(), data_dir
+        self.clock, self.data_dir = MovedClock(), data_dir
+        self.clock.at_ns = START_NS
         self.opened = open_venue(small_config(), data_dir, START_NS)
         self._listener = bind("127.0.0.1", 0)
         self.server = Server(self.opened, self.clock, self._listener, None, data_dir)  # type: ignore[arg-type]
