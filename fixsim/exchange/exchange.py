@@ -28,7 +28,7 @@ from fixsim.exchange.desk import Desk
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members
-from fixsim.exchange.operator import carry_out
+from fixsim.exchange.operator.verbs import carry_out
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
@@ -406,11 +406,11 @@ class Exchange:
 
     # ---- operator
 
-    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int) -> dict[str, Any]:
-        """An operator's command: recorded, carried out, answered."""
+    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int, why: str = "") -> dict[str, Any]:
+        """An operator's command: recorded with who asks for it and why, carried out, answered."""
         self.tape.begin(now_ns)
         self.make_room()
-        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who}, sort_keys=True).encode()
+        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who, "why": why}, sort_keys=True).encode()
         self.tape.record(Kind.OPERATOR, payload)
         return carry_out(self, verb, arguments)
 
