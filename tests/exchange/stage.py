@@ -14,8 +14,9 @@ from typing import Any
 from flows import LISTINGS
 
 from fixsim.config import Capacities, Config, Counterparty, Instrument, Venue
-from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.market import levels, queue
+from fixsim.exchange.payloads import Hello
 from fixsim.exchange.recovery import Rehearsal, inbound, open_exchange, replay, started_with
 from fixsim.fix.codec import decode, encode
 from fixsim.fix.dictionary import fix44
