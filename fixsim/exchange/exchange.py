@@ -7,14 +7,13 @@ it; only then does the outbox know of it.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from fixsim import __version__
-from fixsim.config import Config, Counterparty
+from fixsim.config import Config
 from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE
 from fixsim.engine.machine import Machine, new_machine
@@ -25,7 +24,7 @@ from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.answers import business_reject
 from fixsim.exchange.auction import Auctions
 from fixsim.exchange.capacity import sizes
-from fixsim.exchange.day import DayTurn
+from fixsim.exchange.day import DayTurn, next_time_of_day
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.goodtill import GoodTill
@@ -33,6 +32,7 @@ from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
+from fixsim.exchange.payloads import IN_PROCESS, Admission, Hello
 from fixsim.exchange.phases import Phases
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
@@ -42,10 +42,9 @@ from fixsim.fix.enums import BusinessRejectReason, MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import HEADER
-from fixsim.layout import JOURNAL_VERSION, NEVER, NIL, RESEND, Kind
+from fixsim.layout import NEVER, NIL, RESEND, Kind
 from fixsim.limits import BATCH_BYTES, FRAME_BYTES_MAX, RECORD_HEADER_BYTES
 from fixsim.session import (
-    ACCEPTED,
     Deliver,
     Disconnect,
     Event,
@@ -55,7 +54,7 @@ from fixsim.session import (
     SequenceReset,
     State,
 )  # fmt: skip
-from fixsim.units import NS_PER_DAY, NS_PER_S, utc_day
+from fixsim.units import NS_PER_S, utc_day
 
 #: Bytes of a garbled stretch that are kept.
 GARBLED_KEPT: Final = 256
@@ -68,25 +67,6 @@ EARLY_AT_ONCE: Final = 16
 POSITIONS_MAX: Final = BATCH_BYTES // RECORD_HEADER_BYTES
 #: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
 REASON_CHARS_MAX: Final = 200
-
-
-@dataclass(frozen=True)
-class Hello:
-    """What the gateway knows of a connection whose first frame is a Logon: who it says it is, and whether that is true."""
-
-    sender: str
-    target: str
-    peer: str
-    #: ACCEPTED, or why the credentials are refused.
-    verdict: str = ACCEPTED
-
-
-@dataclass(frozen=True)
-class Admission:
-    """May this Logon open a link? `refusal` is for the log: the peer gets no answer."""
-
-    counterparty: Counterparty | None
-    refusal: str = ""
 
 
 class Exchange:
@@ -141,11 +121,13 @@ class Exchange:
 
     def start(self, payload: bytes, now_ns: int) -> None:
         """A process has started: whatever was connected is not any more."""
-        slept_over_reset = bool(self.tape.now_ns) and now_ns >= self.reset_at_ns
+        before_ns = self.tape.now_ns
         self.tape.begin(now_ns)
+        self.drive(json.loads(payload).get("venue_ns", 0))
+        slept_over_reset = bool(before_ns) and self.venue_ns >= self.reset_at_ns
         self.tape.record(Kind.START, payload)
         if self.core["day"] == 0:
-            self.core["day"] = utc_day(now_ns)
+            self.core["day"] = utc_day(self.venue_ns)
         for link in sorted(self.links):
             self._unlink(link)
         self._closings.clear()
@@ -154,11 +136,29 @@ class Exchange:
 
     def adopt(self, config: Config) -> None:
         """Go on under a changed configuration; called right after the START record that carries it."""
+        self._adopt(config)
+        self.members.adopt(config)
+
+    def reload(self, config: Config, payload: bytes, now_ns: int) -> None:
+        """Go on under a changed configuration at this position of the journal; `reload.change_faults` was asked.
+
+        Sessions go on, too. `payload` is that of the CONFIG record: `config_payload` of the same configuration.
+        """
+        self.commit()  # however long it is, it has a batch to itself
+        self.tape.begin(now_ns)
+        self.tape.record(Kind.CONFIG, payload)
+        self._adopt(config)
+        for member in self.members.reload(config):
+            if member.link:
+                self.log_out(member, "No longer a counterparty")
+        for member in self.links.values():
+            self._drain(member)
+
+    def _adopt(self, config: Config) -> None:
         self.config = config
         self.tape.timestamp_digits = config.venue.timestamp_digits
-        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.tape.now_ns)
+        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
-        self.members.adopt(config)
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
         """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""
@@ -323,14 +323,34 @@ class Exchange:
 
     @property
     def venue_ns(self) -> int:
-        """Venue time of the turn, ns since 1970 UTC: what happened when, and what is due."""
-        return self.tape.now_ns
+        """Venue time, ns since 1970 UTC: what happened when, and what is due. Session time, unless an operator drives it."""
+        return int(self.core["venue_ns"]) or self.tape.now_ns
+
+    def next_appointment_ns(self) -> int:
+        """Venue time at which the venue has something to do next, NEVER for never."""
+        return min(self.agenda.next_ns(), self.reset_at_ns)
+
+    def keep_appointments(self) -> None:
+        """Do what is due by venue time."""
+        venue_ns = self.venue_ns
+        self.agenda.run(venue_ns)
+        if venue_ns >= self.reset_at_ns:
+            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, venue_ns)
+            self._reset_sessions()
+
+    def drive(self, venue_ns: int) -> None:
+        """It is `venue_ns` at the venue now, by an operator's clock; 0 gives the time back to the wall."""
+        self.core["venue_ns"] = venue_ns
+        self.tape.tell_venue_time()
 
     def next_deadline_ns(self) -> int:
         """When `tick` should be called next, ns."""
         if self._postponed:
             return self.tape.now_ns
-        return min(self.deadlines.next_ns(), self.agenda.next_ns(), self.reset_at_ns)
+        appointment_ns = self.next_appointment_ns()
+        if self.core["venue_ns"] and appointment_ns > self.core["venue_ns"]:
+            appointment_ns = NEVER  # an operator moves that clock
+        return min(self.deadlines.next_ns(), appointment_ns)
 
     def tick(self, now_ns: int) -> None:
         """A deadline may be due. Nothing is recorded when none is."""
@@ -338,10 +358,7 @@ class Exchange:
             return
         self.tape.begin(now_ns)
         self.tape.record(Kind.TICK, b"")
-        self.agenda.run(self.venue_ns)
-        if now_ns >= self.reset_at_ns:
-            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, now_ns)
-            self._reset_sessions()
+        self.keep_appointments()
         for member in self.deadlines.due(now_ns):
             self.make_room()
             member.session.tick(now_ns)
@@ -493,22 +510,3 @@ class Exchange:
         """Links to close once what they are owed is out, with the reason; each is told once."""
         closings, self._closings = self._closings, []
         return closings
-
-
-#: Address of a connection that has none: the house.
-IN_PROCESS: Final = "in-process"
-
-
-def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:
-    """The next instant behind `after_ns` at which it is `time_of_day_ns` after midnight UTC; NEVER for None."""
-    if time_of_day_ns is None:
-        return NEVER
-    instant = utc_day(after_ns) * NS_PER_DAY + time_of_day_ns
-    return instant if instant > after_ns else instant + NS_PER_DAY
-
-
-def start_payload(config: Config) -> bytes:
-    """Payload of a START record."""
-    return json.dumps(
-        {"version": __version__, "journal": JOURNAL_VERSION, "config": json.loads(config.normalised())}, sort_keys=True
-    ).encode()

@@ -11,14 +11,16 @@ from typing import Any, Final, NamedTuple
 
 from fixsim.config import Config
 from fixsim.errors import ReplayDivergence, VenueError
-from fixsim.exchange.capacity import sizes
-from fixsim.exchange.exchange import Exchange, Hello, start_payload
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.payloads import Hello, start_payload
+from fixsim.exchange.reload import change_faults
 from fixsim.exchange.tape import JournalWriter
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import HEADER
 from fixsim.layout import INBOUND, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
+from fixsim.units import format_utc_timestamp
 
 #: MsgTypes, zero-padded as in a header, of frames that are taken together when they came together.
 ORDERS: Final = frozenset({b"D\0", b"F\0", b"G\0"})
@@ -170,6 +172,8 @@ def carry_out(exchange: Exchange, kind: int, time_ns: int, link: int, payload: b
         case Kind.START:
             exchange.start(payload, time_ns)
             exchange.adopt(started_with(payload))
+        case Kind.CONFIG:
+            exchange.reload(started_with(payload), payload, time_ns)
 
 
 def _link(exchange: Exchange, link: int, said: dict[str, Any], time_ns: int) -> None:
@@ -180,7 +184,7 @@ def _link(exchange: Exchange, link: int, said: dict[str, Any], time_ns: int) -> 
 
 
 def started_with(payload: bytes) -> Config:
-    """The configuration in a START record."""
+    """The configuration in a START or CONFIG record."""
     return Config.from_normalised(json.dumps(json.loads(payload)["config"]))
 
 
@@ -193,13 +197,16 @@ def open_exchange(
     dictionary: Dictionary,
     now_ns: int,
     progress: Callable[[int], None] | None = None,
+    clock_start_ns: int | None = None,
 ) -> Exchange:
     """The exchange as the journal says it was, started under `config` at `now_ns`; its START record is sealed.
 
-    Raises ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` cannot go on where
+    Venue time is that of the turns; with `clock_start_ns` it begins there and is driven (0: it goes on where it was). Raises
+    ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` or the clock cannot go on where
     the journal stopped.
     """
     rehearsal = Rehearsal(batches, writer)
+    venue_before_ns = 0
     if rehearsal.batch is None:
         exchange = Exchange(config, writer, outbox, fetch, dictionary)
     else:
@@ -207,26 +214,30 @@ def open_exchange(
         before = started_with(first[3])
         exchange = Exchange(before, rehearsal, outbox, fetch, dictionary)
         replay(exchange, rehearsal, progress)
-        _check_change(exchange.config, config)
+        _check_change(exchange, config)
         exchange.tape.writer = writer
         now_ns = max(now_ns, exchange.tape.now_ns)
-    exchange.start(start_payload(config), now_ns)
+        venue_before_ns = exchange.venue_ns
+    venue_ns = 0 if clock_start_ns is None else clock_start_ns or venue_before_ns or now_ns
+    _check_time(venue_before_ns, venue_ns or now_ns)
+    exchange.start(start_payload(config, venue_ns), now_ns)
     exchange.adopt(config)
     exchange.commit()
     return exchange
 
 
-def _check_change(before: Config, after: Config) -> None:
-    """What a configuration may not change while a journal goes on. Raises VenueError."""
-    if sizes(before) != sizes(after):
-        raise VenueError("capacities and avg_px_decimals cannot change within a data directory; use another one")
-    if before.venue.comp_id != after.venue.comp_id:
-        raise VenueError("the venue's comp_id cannot change within a data directory; use another one")
-    for entry in before.instruments:
-        if entry.is_pattern:
-            continue
-        now = after.instrument_for(entry.symbol)
-        if now is None or (now.tick_size, now.lot_size) != (entry.tick_size, entry.lot_size):
-            raise VenueError(
-                f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; use another data directory"
-            )
+def _check_time(before_ns: int, after_ns: int) -> None:
+    """Whatever clock there was and is, the venue's time does not go back. Raises VenueError."""
+    if after_ns < before_ns:
+        before, after = (format_utc_timestamp(ns, 9).decode() for ns in (before_ns, after_ns))
+        raise VenueError(
+            f"venue time was {before} when this data directory was left, and would go back to {after}; "
+            "start with --clock simulated and a later --clock-start or none, or use another data directory"
+        )
+
+
+def _check_change(exchange: Exchange, after: Config) -> None:
+    """What a configuration may not change while a journal goes on. Raises VenueError with all of it."""
+    faults = change_faults(exchange, after)
+    if faults:
+        raise VenueError("\n".join(f"{key}: {reason}" for key, reason in faults))

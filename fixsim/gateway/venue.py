@@ -52,6 +52,10 @@ class Plan:
     insecure: bool = False
     #: Options of the command line that readers log by, too.
     log_options: tuple[str, ...] = ()
+    #: Where a simulated clock begins, 0 for where it was; None for the wall's time.
+    clock_start_ns: int | None = None
+    #: The file `config` was read from, None for what is built in.
+    config_path: Path | None = None
 
 
 def serve(plan: Plan, announce: Say, progress: Say) -> None:
@@ -95,11 +99,11 @@ def _run(
 
     raise_descriptor_limit()
     pin_loop(plan.config.process.cpu_affinity.exchange, processors())
-    opened = open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress))
+    opened = open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress), plan.clock_start_ns)
     stack.callback(opened.writer.close)
     if opened.writer.note:
         LOGGER.warning("journal: %s", opened.writer.note)
-    server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, readers)
+    server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
     server.stop_on_signals()
     server.open()
     announce(
