@@ -22,15 +22,18 @@ from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
 from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.answers import business_reject
+from fixsim.exchange.auction import Auctions
 from fixsim.exchange.capacity import sizes
 from fixsim.exchange.day import DayTurn, next_time_of_day
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
+from fixsim.exchange.goodtill import GoodTill
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
 from fixsim.exchange.payloads import IN_PROCESS, Admission, Hello
+from fixsim.exchange.phases import Phases
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
@@ -80,11 +83,16 @@ class Exchange:
         self.fetch = fetch
         self.listings = Listings(config, self.machine)
         self.members = Members(config, self.machine, dictionary)
-        self.desk = Desk(self.machine, self.tape, self.listings, self.commit)
+        self.auctions = Auctions(self.machine, self.listings, self.make_room, self.go_on_behind)
+        self.phases = Phases(self.machine, self.auctions, lambda: self.venue_ns, lambda book: None)
+        self.good_till = GoodTill(self.machine, self.make_room)
+        self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.commit)
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
         self.agenda.add(Place.DAY, DayTurn(self.desk))
+        self.agenda.add(Place.PHASES, self.phases)
+        self.agenda.add(Place.GOOD_TILL, self.good_till)
         self.links: dict[int, Member] = {}
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
@@ -454,6 +462,11 @@ class Exchange:
         if not self.tape.has_room():
             self.commit()
             self.tape.begin(self.tape.now_ns)
+
+    def go_on_behind(self) -> None:
+        """Seal the batch, and begin the next at the same time."""
+        self.commit()
+        self.tape.begin(self.tape.now_ns)
 
     def commit(self) -> None:
         """Seal the batch; what it says may be sent now."""
