@@ -38,6 +38,7 @@ class Kind:
     TICK: Final = 9  # a deadline was due
     OPERATOR: Final = 10  # a command, with who and why
     SEAL: Final = 11  # count and checksum of the batch in front of it
+    EVENT: Final = 12  # something that happened without being asked for, and may be asked about
 
 
 #: Kinds that change state when replayed; the others are what was said, or structure.

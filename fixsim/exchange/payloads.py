@@ -1,6 +1,7 @@
 """What records say that are no frames: who connects, and under which configuration the exchange goes on."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,9 +33,10 @@ class Admission:
     refusal: str = ""
 
 
-def config_payload(config: Config, who: str, why: str) -> bytes:
-    """Payload of a CONFIG record."""
-    return json.dumps({"who": who, "why": why, "config": json.loads(config.normalised())}, sort_keys=True).encode()
+def config_payload(config: Config, who: str, why: str, changes: Sequence[str] = ()) -> bytes:
+    """Payload of a CONFIG record; `changes` say in words what is different."""
+    told = {"who": who, "why": why, "changes": list(changes), "config": json.loads(config.normalised())}
+    return json.dumps(told, sort_keys=True).encode()
 
 
 def start_payload(config: Config, venue_ns: int = 0) -> bytes:

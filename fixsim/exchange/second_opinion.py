@@ -59,7 +59,7 @@ class Voice(Tape):
         msg_type: bytes = b"", link: int = 0,
     ) -> int:  # fmt: skip
         """Note a record that is said; the position of the inbound one."""
-        if kind not in INBOUND:
+        if kind not in INBOUND and kind != Kind.EVENT:
             self.said.append(Said(kind, payload, session, run, seq, msg_type, link))
         return self.position
 
@@ -180,7 +180,7 @@ class SecondOpinion:
                 self._nothing_left(record)
                 self._carry_out(record)
                 self.inbound += 1
-            else:
+            elif record.kind != Kind.EVENT:  # happenings are told by who makes them happen, which is not the oracle
                 self._compare(record)
                 heard.add(record.link)
             self.position = record.end

@@ -119,7 +119,8 @@ class ReportChecker:
         report.must(status in ORD_STATUSES, "39 is an OrdStatus of FIX 4.4 in use")
         self._see_exec_id(report)
         for tag, types in ((32, b"FG"), (31, b"FG"), (527, b"FGH"), (19, b"GH")):
-            report.must((report.get(tag) is not None) == ((exec_type or b"") in types), f"{tag} is there where it belongs")
+            belongs = (exec_type or b"") in types
+            report.must((report.get(tag) is not None) == belongs, f"{tag} is there on a trade, and only there")
         report.must((report.get(103) is not None) == (exec_type == b"8" or status == b"8"), "103 says why")
         if status == b"8":
             self._see_refusal(report)

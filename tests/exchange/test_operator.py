@@ -1,12 +1,16 @@
 """An operator's hand in the market: orders cancelled by the many, trades taken back, and something said to all."""
 
 import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from exchange.stage import Field, Said, Stage, rehearsed, small_config
 from fixsim.exchange.digest import state_digest
+from fixsim.journal.reader import Reader
 from fixsim.journal.record import records
+from fixsim.journal.trades import find_trade
 from fixsim.layout import Kind
 
 TIME = b"20240102-10:00:00.000"
@@ -40,16 +44,19 @@ def refused(stage: Stage, verb: str, **arguments) -> str:
     return str(answer["error"])
 
 
-def places(stage: Stage, match_id: int) -> dict[str, int]:
-    """Where both sides of a trade were said, as arguments."""
-    needle = b"\x01527=%d\x01" % match_id
-    found = [
-        record.position
-        for _, view in stage.writer.batches
-        for record in records(view)
-        if record.kind == Kind.OUT and needle in bytes(record.payload) and b"\x01150=F\x01" in bytes(record.payload)
-    ]
-    return {"match_id": match_id, "first": found[0], "second": found[1]}
+def told(stage: Stage, match_id: int) -> dict[str, Any]:
+    """A trade as its reports told it, as arguments."""
+    return find_trade(cast(Reader, Journal(stage)), match_id)
+
+
+class Journal:
+    """What a search needs of a journal: batches."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def batches(self) -> list[Any]:
+        return [SimpleNamespace(view=view) for _, view in self._stage.writer.batches]
 
 
 @pytest.fixture
@@ -129,6 +136,7 @@ def test_who_and_why_of_a_command_are_in_its_record(stage: Stage) -> None:
     (record,) = (r for _, view in stage.writer.batches for r in records(view) if r.kind == Kind.OPERATOR)
     assert json.loads(bytes(record.payload)) == {
         "verb": "announce", "arguments": {"headline": "Hello"}, "who": "anna", "why": "practice",
+        "venue_ns": stage.now_ns,
     }  # fmt: skip
 
 
@@ -138,7 +146,7 @@ def test_who_and_why_of_a_command_are_in_its_record(stage: Stage) -> None:
 def test_both_sides_of_a_busted_trade_are_told_and_what_still_rests_works_on(stage: Stage) -> None:
     stage.say("ANNA", order("MAKER", side=b"2", qty=b"300"))
     stage.say("BERT", order("TAKER", qty=b"100"))
-    said = asked(stage, "bust", **places(stage, 1))
+    said = asked(stage, "bust", **told(stage, 1))
     assert shown(said, 11, 17, 19, 150, 39, 38, 32, 151, 14, 6, 527) == [
         ("BERT", "TAKER", "5", "3", "H", "4", "100", "", "0", "0", "0", "1"),
         ("ANNA", "MAKER", "6", "4", "H", "0", "300", "", "300", "0", "0", "1"),
@@ -152,7 +160,7 @@ def test_of_an_order_with_more_trades_only_the_one_is_taken_back(stage: Stage) -
     stage.say("ANNA", order("M1", side=b"2", price=b"10.00"))
     stage.say("ANNA", order("M2", side=b"2", price=b"10.10"))
     stage.say("BERT", order("TAKER", price=b"10.10", qty=b"200"))
-    said = asked(stage, "bust", **places(stage, 2))
+    said = asked(stage, "bust", **told(stage, 2))
     assert shown(said, 11, 150, 39, 151, 14, 6) == [
         ("BERT", "TAKER", "H", "4", "0", "100", "10.000000"),
         ("ANNA", "M2", "H", "4", "0", "0", "0"),
@@ -164,7 +172,7 @@ def test_a_trade_of_an_order_that_was_cancelled_since_is_busted_and_it_stays_can
     stage.say("ANNA", order("MAKER", side=b"2", qty=b"300"))
     stage.say("BERT", order("TAKER", qty=b"100"))
     stage.say("ANNA", [(35, b"F"), (41, b"MAKER"), (11, b"C"), (55, b"AAPL"), (54, b"2"), (60, TIME)])
-    assert shown(asked(stage, "bust", **places(stage, 1)), 11, 39, 151, 14) == [
+    assert shown(asked(stage, "bust", **told(stage, 1)), 11, 39, 151, 14) == [
         ("BERT", "TAKER", "4", "0", "0"), ("ANNA", "MAKER", "4", "0", "0"),
     ]  # fmt: skip
 
@@ -172,17 +180,17 @@ def test_a_trade_of_an_order_that_was_cancelled_since_is_busted_and_it_stays_can
 def test_a_corrected_price_is_told_to_both_and_changes_no_quantity(stage: Stage) -> None:
     stage.say("ANNA", order("MAKER", side=b"2"))
     stage.say("BERT", order("TAKER"))
-    said = asked(stage, "correct", **places(stage, 1), price="10.50")
+    said = asked(stage, "correct", **told(stage, 1), price="10.50")
     assert shown(said, 11, 19, 150, 39, 32, 31, 151, 14, 6) == [
         ("BERT", "TAKER", "3", "G", "2", "100", "10.50", "0", "100", "10.500000"),
         ("ANNA", "MAKER", "4", "G", "2", "100", "10.50", "0", "100", "10.500000"),
     ]
-    said = asked(stage, "correct", **places(stage, 1), quantity="60")
+    said = asked(stage, "correct", **told(stage, 1), quantity="60")
     assert shown(said, 11, 19, 150, 39, 32, 31, 151, 14, 6) == [
         ("BERT", "TAKER", "5", "G", "4", "60", "10.50", "0", "60", "10.500000"),
         ("ANNA", "MAKER", "6", "G", "4", "60", "10.50", "0", "60", "10.500000"),
     ]
-    assert shown(asked(stage, "bust", **places(stage, 1)), 11, 19, 150, 39, 14) == [
+    assert shown(asked(stage, "bust", **told(stage, 1)), 11, 19, 150, 39, 14) == [
         ("BERT", "TAKER", "7", "H", "4", "0"), ("ANNA", "MAKER", "8", "H", "4", "0"),
     ]  # fmt: skip
     assert replays(stage)
@@ -191,33 +199,38 @@ def test_a_corrected_price_is_told_to_both_and_changes_no_quantity(stage: Stage)
 def test_a_report_of_a_bust_goes_back_the_way_the_order_came(stage: Stage) -> None:
     stage.say("ANNA", [(35, b"D"), (50, b"DESK"), *order("MAKER", side=b"2", account=b"X")[1:]])
     stage.say("BERT", order("TAKER"))
-    said = asked(stage, "bust", **places(stage, 1))
+    said = asked(stage, "bust", **told(stage, 1))
     assert shown(said, 57, 1) == [("BERT", "", ""), ("ANNA", "DESK", "X")]
 
 
 def test_a_trade_that_cannot_be_amended_is_refused_and_nothing_changes(stage: Stage) -> None:
     stage.say("ANNA", order("MAKER", side=b"2"))
     stage.say("BERT", order("TAKER"))
-    place = places(stage, 1)
-    assert "match_id is None" in refused(stage, "bust")
-    assert "first is -1" in refused(stage, "bust", **(place | {"first": -1}))
-    assert "does not tell trade 2" in refused(stage, "bust", **(place | {"match_id": 2}))
-    assert "not the two sides" in refused(stage, "bust", **(place | {"second": place["first"]}))
-    assert "say quantity, price or both" in refused(stage, "correct", **place)
-    assert "has that quantity and price" in refused(stage, "correct", **place, price="10.00")
+    trade = told(stage, 1)
+    for name in trade:
+        assert f"{name} is None" in refused(stage, "bust", **(trade | {name: None}))
+    for name, value in (("match_id", 2), ("buy_exec_id", 99)):
+        assert "with these ExecIDs" in refused(stage, "bust", **(trade | {name: value}))
+    assert "is forgotten" in refused(stage, "bust", **(trade | {"buy_order_id": 3}))
+    assert "two sides" in refused(stage, "bust", **(trade | {"buy_order_id": 1, "sell_order_id": 2}))
+    assert "is no trade in AAPL" in refused(stage, "bust", **(trade | {"last_px": "10.001"}))
+    assert "more than its orders" in refused(stage, "bust", **(trade | {"last_qty": "101"}))
+    assert "a decimal number as text" in refused(stage, "correct", **trade, price=10)
+    assert "say quantity, price or both" in refused(stage, "correct", **trade)
+    assert "has that quantity and price" in refused(stage, "correct", **trade, price="10.00")
     for quantity in ("0", "-1", "101", "1.5", "x"):
-        assert "is not above 0" in refused(stage, "correct", **place, quantity=quantity)
+        assert "is not above 0" in refused(stage, "correct", **trade, quantity=quantity)
     for price in ("0", "-1", "10.001", "x"):
-        assert "is no price of AAPL" in refused(stage, "correct", **place, price=price)
-    asked(stage, "bust", **place)
-    assert "was busted before" in refused(stage, "bust", **place)
+        assert "is no price of AAPL" in refused(stage, "correct", **trade, price=price)
+    asked(stage, "bust", **trade)
+    assert "was busted before" in refused(stage, "bust", **trade)
 
 
 def test_a_trade_of_an_earlier_day_whose_orders_are_forgotten_is_refused(stage: Stage) -> None:
     stage.say("ANNA", order("MAKER", side=b"2"))
     stage.say("BERT", order("TAKER"))
     stage.tick((stage.now_ns // 86_400_000_000_000 + 1) * 86_400_000_000_000)
-    assert "is forgotten" in refused(stage, "bust", **places(stage, 1))
+    assert "is forgotten" in refused(stage, "bust", **told(stage, 1))
 
 
 # ---------------------------------------------------------------- OrderMassCancelRequest(q)

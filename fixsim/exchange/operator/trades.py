@@ -1,8 +1,9 @@
-"""Trades, taken back or corrected. The command names where they were said, so a replay reads the same."""
+"""Trades, taken back or corrected. The command tells the trade as its reports did, so that nothing has to be looked up."""
 
 from typing import TYPE_CHECKING, Any
 
 from fixsim.errors import UsageError
+from fixsim.exchange.amendments import Told
 from fixsim.exchange.operator.asked import Arguments
 
 if TYPE_CHECKING:
@@ -10,28 +11,30 @@ if TYPE_CHECKING:
 
 
 def bust(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
-    """Take back the trade `match_id`, said in the records at `first` and `second`: 150=H to both sides."""
-    match_id, positions = _trade(arguments)
-    return exchange.amendments.bust(match_id, positions)
+    """Take a trade back: 150=H to both sides. Arguments are those of `Told`."""
+    return exchange.amendments.bust(_told(arguments))
 
 
 def correct(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     """Give it another `price`, less `quantity`, or both: 150=G to both sides."""
-    match_id, positions = _trade(arguments)
-    quantity, price = (arguments.get(name) for name in ("quantity", "price"))
-    for name, value in (("quantity", quantity), ("price", price)):
-        if value is not None and not isinstance(value, str):
-            raise UsageError(f"{name} is {value!r}: a decimal number as text")
+    quantity, price = (_text(arguments, name) for name in ("quantity", "price"))
     if quantity is None and price is None:
         raise UsageError("say quantity, price or both")
-    return exchange.amendments.correct(match_id, positions, quantity, price)
+    return exchange.amendments.correct(_told(arguments), quantity, price)
 
 
-def _trade(arguments: Arguments) -> tuple[int, tuple[int, int]]:
-    numbers = []
-    for name in ("match_id", "first", "second"):
-        value = arguments.get(name)
-        if type(value) is not int or value < 0:
-            raise UsageError(f"{name} is {value!r}: a whole number")
-        numbers.append(value)
-    return numbers[0], (numbers[1], numbers[2])
+def _told(arguments: Arguments) -> Told:
+    values: list[Any] = []
+    for name in Told._fields:
+        value = _text(arguments, name) if name.startswith("last") else arguments.get(name)
+        if value is None or (not name.startswith("last") and (type(value) is not int or value < 1)):
+            raise UsageError(f"{name} is {value!r}: expected what the reports of the trade say")
+        values.append(value)
+    return Told(*values)
+
+
+def _text(arguments: Arguments, name: str) -> str | None:
+    value = arguments.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"{name} is {value!r}: a decimal number as text")
+    return value
