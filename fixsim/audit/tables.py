@@ -15,6 +15,8 @@ from typing import Any, Final
 import asyncpg
 from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, Numeric, Table, Text
 
+from fixsim.errors import ShippingError
+
 SCHEMA: Final = "fixsim"
 #: Revision this release of fixsim works with; the newest file in `migrations/versions`.
 REVISION: Final = "0002"
@@ -227,6 +229,7 @@ async def _upgrade(connect: Connect) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import Connection, text
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -243,5 +246,7 @@ async def _upgrade(connect: Connect) -> None:
             await connection.execute(text("SELECT pg_advisory_xact_lock(4441)"))
             await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
             await connection.run_sync(upgrade)
+    except DBAPIError as error:  # all of it or nothing: whoever comes next begins anew
+        raise ShippingError(f"the tables could not be made: {error.orig}") from error
     finally:
         await engine.dispose()
