@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from fixsim.config.checks import between, each_one_of, one_of
 from fixsim.config.running import Console, Process, StreetSettings
+from fixsim.config.schedules import Schedule
 from fixsim.limits import (
     COMP_ID_BYTES_MAX,
     EARLY_MESSAGES_MAX,
@@ -171,6 +172,8 @@ class Instrument:
     currency: str = field(default="USD", metadata={"check": _currency})
     #: Where the house quotes, None for nowhere.
     reference_price: Decimal | None = field(default=None, metadata={"check": _positive})
+    #: Its trading days: a name of `[[schedules]]`; None for continuous trading around the clock.
+    schedule: str | None = None
     #: How orders meet.
     matching: str = field(default="price-time", metadata=one_of("price-time"))
 
@@ -357,6 +360,7 @@ class Config:
     venue: Venue = Venue()
     instruments: tuple[Instrument, ...] = ()
     counterparties: tuple[Counterparty, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     house: House | None = None
     capacities: Capacities = Capacities()
     tls: Tls | None = None

@@ -11,8 +11,7 @@ from fixsim.engine.tape import said_positions, seal_times
 from fixsim.exchange.members import Member, Members
 from fixsim.exchange.tape import Tape
 from fixsim.journal.outbox import Outbox
-from fixsim.journal.record import HEADER
-from fixsim.layout import NIL, Kind
+from fixsim.layout import NIL
 from fixsim.limits import BATCH_BYTES, RECORD_HEADER_BYTES
 
 #: Messages of one batch to one session that are looked for from the last one back; where there are more, from the front.
@@ -61,11 +60,4 @@ class Delivery:
         if count != NIL:
             return self._positions[:count]
         # its numbers restarted, or it is connected anew, within the batch: the records tell
-        found = []
-        at, end, batch = 0, self.tape.written, self.tape.batch
-        while at < end:
-            header = HEADER.unpack_from(batch, at)
-            if header[1] == Kind.OUT and header[15] == member.link:
-                found.append(header[4])
-            at += RECORD_HEADER_BYTES + ((header[3] + 7) & ~7)
-        return np.array(found, np.int64)
+        return self.tape.said_on(member.link)

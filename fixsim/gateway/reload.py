@@ -46,7 +46,8 @@ class Reloader:
             raise ConfigError(tuple(Fault(str(self._path), key, reason) for key, reason in faults))
         told = [str(change) for change in changes]
         if changes:
-            self._exchange.reload(config, config_payload(config, who, why, told), now_ns)
+            payload = config_payload(config, who, why, self._exchange.venue_ns, told)
+            self._exchange.reload(config, payload, now_ns)
             for adopt in self._adopters:
                 adopt(config)
         return told

@@ -7,9 +7,8 @@ within the day.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal, localcontext
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from fixsim.reference import check_order as rules
 from fixsim.reference.book import Book, Fill, Order
@@ -17,8 +16,8 @@ from fixsim.reference.inquiry import Inquiries
 from fixsim.reference.listing import Board, Listing, Permission
 from fixsim.reference.message import Field, Inbound, Wire
 from fixsim.reference.number import EXACT, read_date, read_number, read_time, show_time, trading_day
-from fixsim.reference.operator import SECURITY, Ledger, Trade, mass_cancel_report, meant, refuse_mass_cancel, restate
-from fixsim.reference.phases import CONTINUOUS, HALTED, OPTION, SHUT, Floor
+from fixsim.reference.operator import Interventions, Ledger
+from fixsim.reference.phases import CONTINUOUS, HALTED, SHUT, Floor
 from fixsim.reference.report import (
     Execution,
     Occasion,
@@ -63,7 +62,7 @@ class BookState(NamedTuple):
     asks: Ladder
 
 
-class ReferenceExchange:
+class ReferenceExchange(Interventions):
     """All books and every order ever accepted; ids are counters from 1."""
 
     def __init__(
@@ -111,7 +110,7 @@ class ReferenceExchange:
             text = b"Conditionally Required Field Missing"
             return [Reply(session, business_reject(message, b"5", text))]
         with localcontext(EXACT):
-            return list(handler(session, message))
+            return [*handler(session, message)]
 
     def expire(self, now_ns: int) -> list[Reply]:
         """A new trading day's first deadline: what was good for an earlier date, or until one, is over.
@@ -122,19 +121,39 @@ class ReferenceExchange:
         over = [
             order
             for order in self.open.values()
-            if (order.time_in_force in FOR_A_DAY and order.day < trading_day(now_ns))
-            or (order.last_day is not None and order.last_day < trading_day(now_ns))
+            if self.board.listed[order.symbol].schedule is None
+            and (
+                (order.time_in_force in FOR_A_DAY and order.day < trading_day(now_ns))
+                or (order.last_day is not None and order.last_day < trading_day(now_ns))
+            )
         ]
         replies = self._end(over)
         current = [((order.session, order.cl_ord_id), order) for order in self.open.values()]
         self.names = dict(current)
         return replies
 
+    def know(self, listing: Listing) -> None:
+        """There is an instrument, whether or not an order was the first to name it."""
+        self.board.create(listing)
+        self.books.setdefault(listing.symbol, Book())
+
     def run_out(self, now_ns: int) -> list[Reply]:
         """A time has come: orders whose ExpireTime(126) is not later are over, the earliest first."""
         self._now_ns = now_ns
         over = [order for order in self.open.values() if order.until_ns is not None and order.until_ns <= now_ns]
         return self._end(sorted(over, key=lambda order: (order.until_ns, order.order_id)))
+
+    def end_day(self, symbol: str, day: int, now_ns: int) -> list[Reply]:
+        """The trading day `day` of a scheduled instrument is over."""
+        self._now_ns = now_ns
+        return self._end(
+            [
+                order
+                for order in self.open.values()
+                if order.symbol == symbol
+                and (order.time_in_force in FOR_A_DAY or (order.last_day is not None and order.last_day <= day))
+            ]
+        )
 
     def _end(self, over: Iterable[Order]) -> list[Reply]:
         replies = []
@@ -148,7 +167,7 @@ class ReferenceExchange:
         """The instrument goes on with `phase`, by its name."""
         self._now_ns = now_ns
         with localcontext(EXACT):
-            return list(self._moved(symbol, phase))
+            return [*self._moved(symbol, phase)]
 
     def _moved(self, symbol: str, phase: str) -> Iterator[Reply]:
         for what in self.floor.move(symbol, phase):
@@ -158,38 +177,6 @@ class ReferenceExchange:
             if not what.order.is_open:
                 del self.open[what.order.order_id]
             yield self._report(what.order, what.exec_type, reason=what.reason)
-
-    def cancel_all(self, now_ns: int, **which: Any) -> list[Reply]:
-        """The exchange cancels the open orders that are meant: `session`, `symbol`, `account`, `side`."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            return [self._withdrawn(order, OPTION) for order in meant(iter(list(self.open.values())), **which)]
-
-    def amend(self, match_id: int, now_ns: int, qty: bytes | None = None, price: bytes | None = None) -> list[Reply]:
-        """A trade is busted, or corrected to `qty` and `price`; nothing where that cannot be."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            found = self.ledger.ask(match_id, qty, price)
-            if found is None or not all(self._is_known(half.order) for half in found[0].halves):
-                return []
-            return list(self._amended(match_id, *found))
-
-    def _is_known(self, order: Order) -> bool:
-        return order.is_open or order in self.names.values()
-
-    def _amended(self, match_id: int, trade: Trade, qty: Decimal, price: Decimal) -> Iterator[Reply]:
-        for half in sorted(trade.halves, key=lambda half: not half.order.is_buy):
-            order = half.order
-            restate(order, trade, qty, price)
-            execution = Execution(price, qty, match_id, None)
-            occasion = self._occasion(b"G" if qty else b"H", order.cl_ord_id, order.route, None, execution)
-            yield self._say(order, replace(occasion, exec_ref_id=half.exec_id))
-            half.exec_id = self.exec_id
-        trade.qty, trade.price = qty, price
-
-    def _withdrawn(self, order: Order, reason: bytes | None) -> Reply:
-        self._take_out(order, CANCELED)
-        return self._report(order, b"4", reason=reason)
 
     @property
     def halted(self) -> set[str]:
@@ -273,8 +260,8 @@ class ReferenceExchange:
         """Give a good order its id and its place among the open ones."""
         side, ord_type, qty = message.get(54), message.get(40), read_number(message.get(38))
         assert side is not None and ord_type is not None and qty is not None
-        self.board.create(listing)
-        self.books.setdefault(listing.symbol, Book())
+        self.floor.phases.setdefault(listing.symbol, self.floor.phase(listing.symbol))
+        self.know(listing)
         self.order_id += 1
         order = Order(
             session=session,
@@ -368,17 +355,6 @@ class ReferenceExchange:
         yield from self._trade(fills)
         if not order.is_open:
             self.open.pop(order.order_id, None)
-
-    def _mass_cancel(self, session: str, message: Inbound) -> Iterator[Reply]:
-        refusal = refuse_mass_cancel(message, self.board)
-        orders: list[Order] = []
-        if refusal is None:
-            self.order_id += 1
-            symbol = message.symbol if message.get(530) == SECURITY else None
-            orders = meant(iter(self.open.values()), session=session, symbol=symbol, side=message.get(54))
-        yield Reply(session, mass_cancel_report(message, self.order_id, len(orders), refusal, self._time()))
-        for order in orders:
-            yield self._withdrawn(order, None)
 
     def _named(self, session: str, message: Inbound) -> Order | None:
         """The order that OrigClOrdID(41) names now, if symbol and side are its own."""

@@ -1,16 +1,18 @@
 """What is done to many orders, or to a trade, afterwards: the oracle's cancel-all, mass cancel, bust and correction."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Final
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, localcontext
+from typing import Any, Final
 
 from fixsim.reference.book import FILLED, NEW, PARTIALLY_FILLED, Order
 from fixsim.reference.check_order import SIDES
 from fixsim.reference.listing import Board
 from fixsim.reference.message import Field, Inbound
-from fixsim.reference.number import read_number
-from fixsim.reference.report import Execution, Refusal
+from fixsim.reference.number import EXACT, read_number
+from fixsim.reference.phases import OPTION
+from fixsim.reference.report import Execution, Occasion, Refusal, Reply
 
 CANCELED: Final = b"4"
 SECURITY, ALL = b"1", b"7"
@@ -117,3 +119,81 @@ def restate(order: Order, trade: Trade, qty: Decimal, price: Decimal) -> None:
             order.status = PARTIALLY_FILLED if order.cum else NEW
     elif order.status == FILLED and less:
         order.status = CANCELED
+
+
+class Interventions(ABC):
+    """What the oracle does besides taking orders, to the orders and trades it has."""
+
+    board: Board
+    ledger: Ledger
+    names: dict[tuple[str, bytes], Order]
+    open: dict[int, Order]
+    order_id: int
+    exec_id: int
+    _now_ns: int
+
+    @abstractmethod
+    def _take_out(self, order: Order, status: bytes) -> None:
+        """An open order is closed with OrdStatus `status`."""
+
+    @abstractmethod
+    def _report(self, order: Order, exec_type: bytes, *, reason: bytes | None = None) -> Reply:
+        """Tell the owner of `order` what happened."""
+
+    @abstractmethod
+    def _occasion(
+        self, exec_type: bytes, cl_ord_id: bytes, route: tuple[Field, ...], orig: bytes | None = None,
+        execution: Execution | None = None,
+    ) -> Occasion:  # fmt: skip
+        """What happened now, under the next ExecID."""
+
+    @abstractmethod
+    def _say(self, order: Order, occasion: Occasion) -> Reply:
+        """The report of an occasion."""
+
+    @abstractmethod
+    def _time(self) -> bytes:
+        """Now, as it is written."""
+
+    def cancel_all(self, now_ns: int, **which: Any) -> list[Reply]:
+        """The exchange cancels the open orders that are meant: `session`, `symbol`, `account`, `side`."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            return [self._withdrawn(order, OPTION) for order in meant(iter(list(self.open.values())), **which)]
+
+    def amend(self, match_id: int, now_ns: int, qty: bytes | None = None, price: bytes | None = None) -> list[Reply]:
+        """A trade is busted, or corrected to `qty` and `price`; nothing where that cannot be."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            found = self.ledger.ask(match_id, qty, price)
+            if found is None or not all(self._is_known(half.order) for half in found[0].halves):
+                return []
+            return list(self._amended(match_id, *found))
+
+    def _is_known(self, order: Order) -> bool:
+        return order.is_open or order in self.names.values()
+
+    def _amended(self, match_id: int, trade: Trade, qty: Decimal, price: Decimal) -> Iterator[Reply]:
+        for half in sorted(trade.halves, key=lambda half: not half.order.is_buy):
+            order = half.order
+            restate(order, trade, qty, price)
+            execution = Execution(price, qty, match_id, None)
+            occasion = self._occasion(b"G" if qty else b"H", order.cl_ord_id, order.route, None, execution)
+            yield self._say(order, replace(occasion, exec_ref_id=half.exec_id))
+            half.exec_id = self.exec_id
+        trade.qty, trade.price = qty, price
+
+    def _withdrawn(self, order: Order, reason: bytes | None) -> Reply:
+        self._take_out(order, CANCELED)
+        return self._report(order, b"4", reason=reason)
+
+    def _mass_cancel(self, session: str, message: Inbound) -> Iterator[Reply]:
+        refusal = refuse_mass_cancel(message, self.board)
+        orders: list[Order] = []
+        if refusal is None:
+            self.order_id += 1
+            symbol = message.symbol if message.get(530) == SECURITY else None
+            orders = meant(iter(self.open.values()), session=session, symbol=symbol, side=message.get(54))
+        yield Reply(session, mass_cancel_report(message, self.order_id, len(orders), refusal, self._time()))
+        for order in orders:
+            yield self._withdrawn(order, None)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from exchange.stage import MemoryWriter, Stage, rehearsed, small_config, with_counterparty
+from exchange.stage import MORNING_NS, MemoryWriter, Stage, rehearsed, small_config, with_counterparty
 from fixsim.config import Config, Counterparty, Instrument, Permissions
 from fixsim.errors import VenueError
 from fixsim.exchange.digest import state_digest
@@ -17,7 +17,7 @@ BASE = replace(small_config(), counterparties=(Counterparty("ANNA"), Counterpart
 
 def reload(stage: Stage, config: Config):
     assert change_faults(stage.exchange, config) == []
-    stage.exchange.reload(config, config_payload(config, "test", "because"), stage.now_ns)
+    stage.exchange.reload(config, config_payload(config, "test", "because", stage.exchange.venue_ns), stage.now_ns)
     stage.config = config
     return stage.drain()
 
@@ -105,7 +105,7 @@ def test_times_are_written_as_precisely_as_it_now_says():
     stage = Stage(BASE)
     stage.log_on("ANNA")
     finer = replace(BASE, venue=replace(BASE.venue, timestamp_precision="us"))
-    stage.exchange.reload(finer, config_payload(finer, "test", ""), stage.now_ns)
+    stage.exchange.reload(finer, config_payload(finer, "test", "", stage.now_ns), stage.now_ns)
     stage.feed("ANNA", stage.frame("ANNA", order("A")))
     stage.exchange.commit()
     assert b"\x0160=20240102-10:00:00.000000\x01" in bytes(stage.writer.batches[-1][1])
@@ -148,4 +148,4 @@ def test_a_restart_goes_on_under_what_was_reloaded():
 
 def test_secrets_do_not_reach_the_journal():
     config = with_counterparty(small_config(), password_hash="$argon2id$secret")
-    assert b"secret" not in config_payload(config, "test", "")
+    assert b"secret" not in config_payload(config, "test", "", MORNING_NS)
