@@ -21,7 +21,8 @@ from fixsim.journal.reader import Reader
 from fixsim.journal.record import record_at
 
 if TYPE_CHECKING:
-    from fixsim.exchange.replay import Digested, Replay, Until
+    from fixsim.exchange.course import Until
+    from fixsim.exchange.replay import Digested, Replay
     from fixsim.exchange.second_opinion import SecondOpinion
     from fixsim.exchange.standing import Standing
 
@@ -110,7 +111,7 @@ class Extent:
 
 def parse_until(text: str | None, extent: Extent) -> "Until":
     """A position, a point in time, or a time of the one day the journal is of. Raises UsageError."""
-    from fixsim.exchange.replay import THE_END, Until
+    from fixsim.exchange.course import THE_END, Until
 
     if text is None:
         return THE_END

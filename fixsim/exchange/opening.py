@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fixsim.config import Config
+from fixsim.exchange.course import Course, Until
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.recovery import open_exchange
 from fixsim.fix.dictionary import fix44
@@ -41,7 +42,7 @@ def open_venue(
     end = writer.position
     exchange = open_exchange(
         config,
-        ((batch.begin, batch.view) for batch in reader.batches() if batch.begin < end),
+        Course(reader, Until(position=end - 1)),
         writer,
         Outbox(reader),
         lambda position: bytes(reader.read(position).payload),

@@ -14,10 +14,11 @@ from typing import Any, Final, NamedTuple
 
 from fixsim.config import Config
 from fixsim.errors import FixsimError, JournalError, ReplayDivergence, UsageError
+from fixsim.exchange.course import THE_END, Course, Until
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import EVERYTHING, Member
 from fixsim.exchange.recovery import carry_out, started_with
-from fixsim.exchange.replay import THE_END, Digested, Nowhere, Unheard, Until, begun, sealed
+from fixsim.exchange.replay import Digested, Nowhere, Unheard, begun
 from fixsim.exchange.tape import Tape
 from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.message import Message
@@ -127,7 +128,7 @@ class SecondOpinion:
     def digests(self, every: int, progress: Callable[[int], None] | None = None) -> Iterator[Digested]:
         """As `run`, with the oracle's digest after each `every` inbound records, at the end of that batch; 0 for none."""
         due = every
-        for begin, view in sealed(self.reader, self.until):
+        for begin, view in Course(self.reader, self.until):
             self._take(view)
             if progress is not None:
                 progress(begin)

@@ -113,15 +113,18 @@ class Reader:
             if segment is not None and segment.first == first:
                 yield segment
 
-    def batches(self, position: int | None = None, *, live: bool = False) -> Iterator[Batch]:
+    def batches(self, position: int | None = None, *, live: bool = False, crc: int | None = None) -> Iterator[Batch]:
         """Sealed batches from `position` on, which is where a batch may begin (`Batch.end`), or None for the
         first.
 
         Ends where the sealed journal ends. Raises JournalCorrupt at damage in front of sealed records. With
         `live` a clean end is believed without searching behind it: for readers that come back every few
-        milliseconds.
+        milliseconds. `crc` is that of the seal in front of `position`, where the caller has checked it.
         """
-        place = self._place(self.first if position is None else position)
+        if position is None or crc is None:
+            place = self._place(self.first if position is None else position)
+        else:
+            place = Place(position, crc)
         while True:
             step = self._step(place)
             if isinstance(step, Stop):

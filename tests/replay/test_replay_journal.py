@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from exchange.stage import DAY_NS
 
+from fixsim.exchange.course import Until
 from fixsim.exchange.digest import state_digest
-from fixsim.exchange.replay import Replay, Until
+from fixsim.exchange.replay import Replay
 from fixsim.exchange.second_opinion import SecondOpinion
 from fixsim.exchange.standing import find_standings
 from fixsim.fix.dictionary import fix44
