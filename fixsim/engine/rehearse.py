@@ -12,7 +12,7 @@ from fixsim.engine.scan import frame_end
 from fixsim.engine.seals import SEALED_BYTES, crc_of_seal, kind_of, record_bytes, seal_behind
 from fixsim.engine.tape import NS_PER_DAY, has_tape_room, open_batch, seal_times, set_time
 from fixsim.engine.words import as_array, load_word, quotient
-from fixsim.layout import NIL, Kind
+from fixsim.layout import NEVER, NIL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 
 #: Why `walk` and `rehearse` stopped.
@@ -99,6 +99,8 @@ def walk(m, r):
 def is_within(r, begin, end):
     """Are all inbound records from `begin` to `end` to be carried out?"""
     track = r.track[0]
+    if track["last_ns"] == NEVER and track["last_position"] >= track["first"] + end:
+        return True
     at = begin
     while at < end:
         word = load_word(r.octets, at)

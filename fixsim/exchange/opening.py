@@ -8,6 +8,7 @@ from fixsim.config import Config
 from fixsim.exchange.course import Course, Until
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.recovery import open_exchange
+from fixsim.exchange.walker import skimmer
 from fixsim.fix.dictionary import fix44
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.reader import Reader
@@ -32,7 +33,7 @@ def open_venue(
     says what was cut from the journal, empty for nothing. Raises JournalError, ReplayDivergence or VenueError.
     """
     directory = journal_directory(data_dir)
-    reader = Reader(directory)
+    reader = Reader(directory, skimmer())
     writer = Writer.open(
         directory,
         reader=reader,

@@ -139,6 +139,8 @@ def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
         batch = rehearsal.batch
         if batch is None:
             return
+        if begun is not None and begun.why == LARGE:
+            exchange.go_on()
         _carry_out_batch(exchange, rehearsal, walker, batch, 0 if begun is None else begun.at)
         exchange.take_closings()
         yield batch[0]
