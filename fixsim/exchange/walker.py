@@ -1,9 +1,8 @@
 """The plain-Python side of `engine.rehearse`: where its kernels walk, and what they left for others."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import numba
-
+from fixsim.engine.jit import IS_COMPILED
 from fixsim.engine.rehearse import rehearse, walk
 from fixsim.engine.seals import skim
 from fixsim.engine.track import ROWS, Track
@@ -12,9 +11,6 @@ from fixsim.exchange.exchange import Exchange
 from fixsim.journal.reader import Place, Skim
 from fixsim.layout import NIL
 from fixsim.units import NS_PER_S
-
-#: Without compilation whole batches are not worth while: their checksums would cost more than their frames.
-IS_COMPILED: Final = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 def skimmer() -> Skim | None:
@@ -50,6 +46,7 @@ class Walker:
         self._row = self._track.row
         self._view: memoryview | None = None
         self._configured: object = None
+        #: Without compilation whole batches are not worth while: their checksums would cost more than their frames.
         self.takes_whole = IS_COMPILED
 
     def walk(self, begin: int, view: memoryview, at: int) -> tuple[int, int]:
