@@ -55,6 +55,16 @@ def replay_journal(path: Path, question: Question) -> None:
     if question.order is not None and question.engine == ORACLE:
         raise UsageError("--order asks the kernels' books: leave --engine oracle away")
     reader = open_journal(path)
+    try:
+        _replay(reader, question)
+    except JournalError as damage:
+        if not question.json:
+            raise
+        print_json({"engine": question.engine, "verdict": "damaged", "position": damage.position, "text": str(damage)})
+        raise typer.Exit(FINDING) from None
+
+
+def _replay(reader: Reader, question: Question) -> None:
     extent = Extent.of(reader)
     until = parse_until(question.until, extent)
     one_pass = _start(reader, question, until)
