@@ -65,7 +65,7 @@ class Rehearsal:
         if self.batch is None:
             return self._writer.append(buffer, length, count, time_ns)
         begin, recorded = self.batch
-        if buffer[:length] != recorded:
+        if bytes(buffer[:length]) != bytes(recorded):  # views would be compared item by item
             raise _divergence(begin, recorded, buffer[:length])
         self.compared += count
         self.end = begin + length
