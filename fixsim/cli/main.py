@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "announce": ("fixsim.cli.announce", "announce", "Say something to all sessions, or to one."),
     "clock": ("fixsim.cli.clock", "app", "Show the venue's clock, and drive a simulated one."),
     "reload": ("fixsim.cli.reload", "reload", "Have the running exchange read its configuration again."),
+    "phase": ("fixsim.cli.phase", "phase", "Show the phase of an instrument, or go on with another."),
     "audit": ("fixsim.cli.audit", "app", "Ask Postgres what happened; prove and verify the record."),
     "journal": ("fixsim.cli.journal", "app", "Read and verify the journal files."),
     "replay": ("fixsim.cli.replay", "replay", "Carry out a journal again and compare; play a FIX log to an exchange."),

@@ -6,7 +6,8 @@ once, for a record of the journal: the exchange only ever sees those, because ti
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -37,7 +38,7 @@ def _time_zone(value: str) -> str | None:
 
 def _local_time(value: str) -> str | None:
     try:
-        good = len(value) == 8 and time.fromisoformat(value).microsecond == 0
+        good = len(value) == 8 and clock_time.fromisoformat(value).microsecond == 0
     except ValueError:
         good = False
     return None if good else f"is {value!r}, expected HH:MM:SS"
@@ -154,7 +155,7 @@ def changes(schedule: Schedule, first: date, days: int) -> Iterator[Change]:
         if not schedule.is_trading_day(day):
             continue
         for step in schedule.phases:
-            instant = datetime.combine(day, time.fromisoformat(step.at), zone)
+            instant = datetime.combine(day, clock_time.fromisoformat(step.at), zone)
             before_ns = max(before_ns, int(instant.timestamp()) * NS_PER_S)
             yield Change(before_ns, step.phase, int(step.random_end_s * NS_PER_S), (day - EPOCH).days)
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from fixsim.engine import book as engine_book
+from fixsim.engine import memory as engine_memory
 from fixsim.engine.index import find_name, name_rows
 from fixsim.engine.machine import Machine
 from fixsim.exchange import entry, orders
@@ -83,7 +84,7 @@ class Desk:
         if missing > 0:
             return False
         for _ in range(ids):
-            engine_book.forget_oldest(self.machine, member.slot)
+            engine_memory.forget_oldest(self.machine, member.slot)
         return True
 
     # ---- NewOrderSingle(D)
@@ -315,7 +316,7 @@ class Desk:
         self.good_till.tidy()
         for session in range(len(self.machine.sessions)):
             if self.machine.sessions[session]["retired"]:
-                engine_book.forget_all(self.machine, session)
+                engine_memory.forget_all(self.machine, session)
 
     def finish(self, more: int) -> None:
         """Let an order that is larger than a batch go on in the next ones."""
