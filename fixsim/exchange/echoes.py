@@ -1,5 +1,7 @@
 """Texts that reports repeat: reversed routing and the account, rendered once and shared by all orders that have the same."""
 
+from typing import Any
+
 import numpy as np
 
 from fixsim.engine.machine import Machine
@@ -14,6 +16,11 @@ class Echoes:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.rows: dict[tuple[bytes, bytes], int] = {}
+
+    def find_again(self) -> None:
+        """The table came from elsewhere: its rows by their texts."""
+        rows = self.machine.echoes[: int(self.machine.core[0]["echoes_fresh"])]
+        self.rows = {_texts(row): slot for slot, row in enumerate(rows)}
 
     def has_room(self, route: Route, account: bytes | None) -> bool:
         """Could `row` give one?"""
@@ -45,10 +52,15 @@ class Echoes:
             core["echoes_fresh"] = fresh + 1
             return fresh
         row = int(np.nonzero(self.machine.echoes["refs"] == 0)[0][0])
-        echo = self.machine.echoes[row]
-        text = echo["text"][: echo["length"]].tobytes()
-        del self.rows[text[: echo["split"]], text[echo["split"] :]]
+        del self.rows[_texts(self.machine.echoes[row])]
         return row
+
+
+def _texts(echo: np.void) -> tuple[bytes, bytes]:
+    """Routing and account of an ECHO row."""
+    row: Any = echo
+    text = row["text"][: row["length"]].tobytes()
+    return text[: row["split"]], text[row["split"] :]
 
 
 def _key(route: Route, account: bytes | None) -> tuple[bytes, bytes]:

@@ -33,13 +33,30 @@ class Rehearsal:
     def __init__(self, batches: Batches, writer: JournalWriter) -> None:
         self._batches = batches
         self._writer = writer
-        self.batch = next(batches, None)
+        self._batch: tuple[int, memoryview] | None = None
+        self._is_due = True
+        #: Batches compared.
+        self.number = 0
         #: Records compared, and inbound ones carried out.
         self.compared = 0
         self.carried = 0
         #: Position of the inbound record that is being carried out, and behind the last record compared.
         self.at = 0
         self.end = 0
+
+    @property
+    def batch(self) -> tuple[int, memoryview] | None:
+        """The batch that comes next, None behind the journal's end. It is fetched when it is first asked for, and not before:
+        whoever follows a growing journal waits for it in there.
+        """
+        if self._is_due:
+            self._is_due = False
+            self._batch = next(self._batches, None)
+        return self._batch
+
+    def take_over(self, writer: JournalWriter) -> None:
+        """Behind the journal's end `writer` writes."""
+        self._writer = writer
 
     def begin_batch(self) -> int:
         """Position of the recorded batch, or of a fresh one behind the journal's end."""
@@ -53,8 +70,9 @@ class Rehearsal:
         if buffer[:length] != recorded:
             raise _divergence(begin, recorded, buffer[:length])
         self.compared += count
+        self.number += 1
         self.end = begin + length
-        self.batch = next(self._batches, None)
+        self._is_due = True
         return begin + length
 
 
@@ -134,7 +152,7 @@ def replay(exchange: Exchange, rehearsal: Rehearsal, progress: Callable[[int], N
 def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
     """Carry out one batch after the other; the position of each. Raises ReplayDivergence."""
     while rehearsal.batch is not None:
-        batch = rehearsal.batch
+        batch, number = rehearsal.batch, rehearsal.number
         for step in steps(batch[1]):
             rehearsal.at = step.position
             if step.records == 1:
@@ -142,11 +160,11 @@ def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
             else:
                 exchange.receive(step.link, bytearray(step.payload), step.time_ns)
             rehearsal.carried += step.records
-            if rehearsal.batch is not batch:
+            if rehearsal.number != number:
                 break  # an order larger than a batch went on in the next one
-        if rehearsal.batch is batch:
+        if rehearsal.number == number:
             exchange.commit()
-        if rehearsal.batch is batch:
+        if rehearsal.number == number:
             raise _divergence(*batch, memoryview(b""))  # nothing in it makes us say what it says
         exchange.take_closings()
         yield batch[0]
@@ -184,6 +202,13 @@ def started_with(payload: bytes) -> Config:
     return Config.from_normalised(json.dumps(json.loads(payload)["config"]))
 
 
+def new_exchange(rehearsal: Rehearsal, outbox: Outbox, fetch: Callable[[int], bytes], dictionary: Dictionary) -> Exchange:
+    """An exchange that has seen nothing yet, under the configuration of the START record that `rehearsal` begins with."""
+    assert rehearsal.batch is not None
+    first = next(inbound(rehearsal.batch[1]))
+    return Exchange(started_with(first[3]), rehearsal, outbox, fetch, dictionary)
+
+
 def open_exchange(
     config: Config,
     batches: Batches,
@@ -202,21 +227,29 @@ def open_exchange(
     rehearsal = Rehearsal(batches, writer)
     if rehearsal.batch is None:
         exchange = Exchange(config, writer, outbox, fetch, dictionary)
-    else:
-        first = next(inbound(rehearsal.batch[1]))
-        before = started_with(first[3])
-        exchange = Exchange(before, rehearsal, outbox, fetch, dictionary)
-        replay(exchange, rehearsal, progress)
-        _check_change(exchange.config, config)
-        exchange.tape.writer = writer
-        now_ns = max(now_ns, exchange.tape.now_ns)
-    exchange.start(start_payload(config), now_ns)
-    exchange.adopt(config)
-    exchange.commit()
+        begin(exchange, config, now_ns)
+        return exchange
+    exchange = new_exchange(rehearsal, outbox, fetch, dictionary)
+    replay(exchange, rehearsal, progress)
+    go_live(exchange, config, writer, now_ns)
     return exchange
 
 
-def _check_change(before: Config, after: Config) -> None:
+def go_live(exchange: Exchange, config: Config, writer: JournalWriter, now_ns: int) -> None:
+    """Behind the end of the journal: from here on `writer` writes what `exchange` says, under `config`. Raises VenueError."""
+    check_change(exchange.config, config)
+    exchange.tape.writer = writer
+    begin(exchange, config, max(now_ns, exchange.tape.now_ns))
+
+
+def begin(exchange: Exchange, config: Config, now_ns: int) -> None:
+    """The START record of this process, sealed."""
+    exchange.start(start_payload(config), now_ns)
+    exchange.adopt(config)
+    exchange.commit()
+
+
+def check_change(before: Config, after: Config) -> None:
     """What a configuration may not change while a journal goes on. Raises VenueError."""
     if sizes(before) != sizes(after):
         raise VenueError("capacities and avg_px_decimals cannot change within a data directory; use another one")

@@ -60,11 +60,17 @@ class Tape:
             self.row["now_ns"] = now_ns
             stamp = format_utc_timestamp(now_ns, self.timestamp_digits)
             if stamp != self.stamp:
-                self.stamp = stamp
-                self.row["stamp_length"] = len(stamp)
-                self.row["stamp"][: len(stamp)] = np.frombuffer(stamp, np.uint8)
+                self.set_time(now_ns, stamp)
         if self.row["used"] == 0:
             open_batch(self.machine, self.writer.begin_batch())
+
+    def set_time(self, now_ns: int, stamp: bytes) -> None:
+        """The last turn was at `now_ns`, told as `stamp`; no batch is opened."""
+        self.now_ns = now_ns
+        self.stamp = stamp
+        self.row["now_ns"] = now_ns
+        self.row["stamp_length"] = len(stamp)
+        self.row["stamp"][: len(stamp)] = np.frombuffer(stamp, np.uint8)
 
     def catch_up(self, written: int) -> None:
         """Others have turned meanwhile: the time is theirs, and the batch they sealed last had `written` bytes."""

@@ -97,8 +97,8 @@ def _run(
     pin_loop(plan.config.process.cpu_affinity.exchange, processors())
     opened = open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress))
     stack.callback(opened.writer.close)
-    if opened.writer.note:
-        LOGGER.warning("journal: %s", opened.writer.note)
+    for note in opened.notes:
+        LOGGER.warning("%s", note)
     server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, readers)
     server.stop_on_signals()
     server.open()

@@ -172,13 +172,23 @@ class Reader:
         """The seal behind `batch`."""
         return self._seal_at(batch.end - SEAL_RECORD_BYTES)
 
+    def crc_at(self, position: int) -> int:
+        """CRC of the seal that ends at `position`, 0 in front of the first. JournalError when none that holds does."""
+        return self._place(position).crc
+
+    def trust(self, position: int) -> None:
+        """What lies in front of `position`, which is behind a seal, is not read again to find the end of the journal. Raises
+        JournalError when no seal ends there.
+        """
+        self._known = self._place(position)
+
     def last_seal(self) -> Tail:
         """Where the sealed journal ends; JournalCorrupt for damage in front of it.
 
-        Goes on from the last batch that this reader was already asked for, so that recovery reads everything
-        once.
+        Goes on from the last batch that this reader was already asked for, or that it was told to trust, so that recovery
+        reads everything at most once.
         """
-        if self.first != 0:
+        if self.first > self._known.position:
             raise JournalCorrupt(f"the journal begins at position {self.first}: the start is missing", 0)
         for _ in self.batches(self._known.position):
             pass
