@@ -7,12 +7,15 @@ import tempfile
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fixsim.cli.output import say
 from fixsim.errors import UsageError
+
+if TYPE_CHECKING:
+    from fixsim.config import Config
 
 
 class Level(StrEnum):
@@ -33,6 +36,9 @@ def serve(
         str | None, typer.Option(help="postgresql://..., embedded, or none.", metavar="URL|embedded|none")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Use a temporary data directory.")] = False,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Run a shadow: it compares every byte said, and takes snapshots.")
+    ] = False,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond this machine without TLS.")] = False,
     log_level: Annotated[Level, typer.Option(help="What is logged on stderr.")] = Level.INFO,
     json_log: Annotated[bool, typer.Option("--json-log", help="Log lines are JSON.")] = False,
@@ -51,12 +57,10 @@ def serve(
     from fixsim.gateway.venue import serve as run
 
     log_options = ("--log-level", log_level.value, *(["--json-log"] if json_log else []))
-    url = database_url or loaded.database.url
-    if url not in ("embedded", "none") and not url.startswith(("postgresql://", "postgres://")):
-        raise UsageError(f"--database-url {url}: expected postgresql://..., embedded or none")
+    url = database_of(database_url, loaded)
     with _fresh_directory() if fresh else contextlib.nullcontext(data_dir) as directory:
         progress = LOGGER.info if json_log or not sys.stderr.isatty() else say
-        run(Plan(loaded, directory.absolute(), host, port, url, insecure, log_options), _announce, progress)
+        run(Plan(loaded, directory.absolute(), host, port, url, insecure, log_options, shadow), announce, progress)
 
 
 @contextlib.contextmanager
@@ -77,5 +81,14 @@ def _remove_database(data_dir: Path) -> None:
         Server(data_dir, create=False).remove()
 
 
-def _announce(line: str) -> None:
+def database_of(given: str | None, config: "Config") -> str:
+    """What `--database-url` says, or else the configuration. Raises UsageError."""
+    url = given or config.database.url
+    if url not in ("embedded", "none") and not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError(f"--database-url {url}: expected postgresql://..., embedded or none")
+    return url
+
+
+def announce(line: str) -> None:
+    """The ready line, which others wait for."""
     print(line, flush=True)

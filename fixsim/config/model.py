@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
 from fixsim.config.checks import between, each_one_of, one_of
-from fixsim.config.running import Console, Process, StreetSettings
+from fixsim.config.running import Console, Process, ShadowSettings, StreetSettings
 from fixsim.limits import (
     COMP_ID_BYTES_MAX,
     EARLY_MESSAGES_MAX,
@@ -365,6 +365,7 @@ class Config:
     process: Process = Process()
     street: StreetSettings = StreetSettings()
     console: Console = Console()
+    shadow: ShadowSettings = ShadowSettings()
 
     @cached_property
     def _symbols(self) -> tuple[str, ...]:

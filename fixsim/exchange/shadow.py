@@ -37,7 +37,8 @@ class Growing:
         self._position = position
         self._batches: Iterator[Batch] = iter(())
         self._next: Batch | None = NO_BATCH
-        self._ended = False
+        #: The end was told when a batch was needed to go on, in the middle of an order.
+        self.ended_inside = False
         #: Called once, when no further batch will come.
         self.at_end: Callable[[], None] = lambda: None
 
@@ -57,11 +58,11 @@ class Growing:
 
     def __next__(self) -> tuple[int, memoryview]:
         while not self.is_there():
-            if self._ended:
+            if self.ended_inside:
                 self.at_end()
                 raise StopIteration
             # once more after the end was told: the last batch may have been sealed just before
-            self._ended = not self._wait()
+            self.ended_inside = not self._wait()
         batch, self._next = self._next, NO_BATCH
         assert batch is not NO_BATCH
         return batch.begin, batch.view
@@ -78,6 +79,7 @@ class Shadow:
         self._turns = turns(exchange, rehearsal)
         self._config: Config | None = None
         self._writer: Writer | None = None
+        self._inside = False
 
     @classmethod
     def open(
@@ -128,6 +130,7 @@ class Shadow:
         """
         if not self._batches.is_there():
             return False
+        self._inside = True
         try:
             next(self._turns)
         except FixsimError:
@@ -136,12 +139,13 @@ class Shadow:
             at = self._rehearsal.at
             text = f"the record at position {at} cannot be carried out ({type(error).__name__}: {error})"
             raise JournalError(text, at) from error
+        self._inside = False
         return True
 
     @property
     def place(self) -> Place | None:
         """Where it stands, between two turns; None in the middle of one: no snapshot can be taken there."""
-        if not is_between_turns(self.exchange):
+        if self._inside or self._batches.ended_inside or not is_between_turns(self.exchange):
             return None
         return Place(self.position, self.reader.crc_at(self.position), self.inbound, self.records)
 

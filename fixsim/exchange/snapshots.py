@@ -53,11 +53,15 @@ class Snapshots:
         """Journal positions they stand at, newest first."""
         return [int(path.name[:DIGITS]) for path in self.paths()]
 
+    def path_of(self, position: int) -> Path:
+        """File of a snapshot that stands at `position`."""
+        return self.directory / f"{position:0{DIGITS}d}{SUFFIX}"
+
     def write(self, exchange: Exchange, place: Place, keep: int) -> tuple[Path, Header]:
         """Write one, in one step as others see it, and remove all but the newest `keep`. Raises SnapshotError, also for what
         the system refuses.
         """
-        path = self.directory / f"{place.position:0{DIGITS}d}{SUFFIX}"
+        path = self.path_of(place.position)
         beside = path.with_name(path.name + UNFINISHED)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
