@@ -54,6 +54,11 @@ class Rehearsal:
             self._batch = next(self._batches, None)
         return self._batch
 
+    @property
+    def has_begun(self) -> bool:
+        """Was the next batch fetched already? An order that ends in it has."""
+        return not self._is_due and self._batch is not None
+
     def take_over(self, writer: JournalWriter) -> None:
         """Behind the journal's end `writer` writes."""
         self._writer = writer

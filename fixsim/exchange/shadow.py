@@ -128,7 +128,7 @@ class Shadow:
         Raises ReplayDivergence at the first record that differs, JournalError where the journal is damaged or a record
         cannot be carried out.
         """
-        if not self._batches.is_there():
+        if self._batches.ended_inside or not (self._rehearsal.has_begun or self._batches.is_there()):
             return False
         self._inside = True
         try:
