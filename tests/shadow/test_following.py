@@ -1,4 +1,4 @@
-"""The shadow follows a journal that grows: it waits only where it must, notices every difference, and can take over anywhere."""
+"""The shadow follows a journal that grows: it waits where it must, notices every difference, and can take over anywhere."""
 
 import os
 import shutil
@@ -119,13 +119,14 @@ def test_a_journal_without_its_beginning_needs_a_snapshot(tmp_path: Path) -> Non
 
 def limit(name: bytes, side: bytes = b"1", qty: int = 1, price: bytes = b"10.00") -> list[tuple[int, bytes]]:
     return [
-        (35, b"D"), (11, name), (55, b"AAPL"), (54, side), (60, b"20240102-10:00:00"), (38, b"%d" % qty), (40, b"2"), (44, price),
+        (35, b"D"), (11, name), (55, b"AAPL"), (54, side), (60, b"20240102-10:00:00"), (38, b"%d" % qty), (40, b"2"),
+        (44, price),
     ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[int], str]]:
-    """A journal with an order that takes several batches: its data directory, where each of them begins, the state behind it."""
+    """A journal with an order that takes several batches: its data directory, where they begin, the state behind it."""
     makers = 900 if PLAIN else 32_000
     data_dir = tmp_path_factory.mktemp("sweep")
     with pytest.MonkeyPatch.context() as patch:
