@@ -14,6 +14,8 @@ from typing import Final
 from fixsim.errors import VenueError
 from fixsim.exchange.opening import Opened
 from fixsim.exchange.shadow import Shadow
+from fixsim.feed.mapped import COUNTERS_NAME, PageError, PageReader, is_alive
+from fixsim.feed.page import COUNTERS
 from fixsim.feed.priority import make_normal, may_return
 from fixsim.gateway import venue
 from fixsim.gateway.acceptor import bind
@@ -37,6 +39,7 @@ class Standby:
         self._plan = plan
         self._tried = 0.0
         self._seen = False
+        self._page = PageReader(plan.data_dir / COUNTERS_NAME, COUNTERS)
         self.held: Claim | None = None
 
     def is_ours(self, shadow: Shadow) -> bool:
@@ -45,18 +48,24 @@ class Standby:
         if self.held is not None or now - self._tried < TRY_S:
             return self.held is not None
         self._tried = now
-        held = claim_if_free(self._plan.data_dir)
-        if held is None:
-            if not self._seen:
-                self._seen = True
+        if not self._seen:
+            # the lock is left alone until then: trying it would be in the way of an exchange that starts
+            self._seen = self._lives()
+            if self._seen:
                 shadow.check_change(self._plan.config)
             return False
-        if not self._seen:
-            held.release()
+        self.held = claim_if_free(self._plan.data_dir)
+        if self.held is not None:
+            shadow.inherit(self._plan.config)
+        return self.held is not None
+
+    def _lives(self) -> bool:
+        """Is an exchange there, by its page of counters?"""
+        try:
+            header = self._page.read()["header"]
+        except PageError:
             return False
-        self.held = held
-        shadow.inherit(self._plan.config)
-        return True
+        return not int(header["ended_ns"]) and is_alive(int(header["pid"]))
 
 
 def stand_by(plan: Plan, announce: Say, *, idle: bool = True) -> bool:

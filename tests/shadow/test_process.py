@@ -47,7 +47,7 @@ def trade(exchange: Process, name: str, count: int, next_out: int = 1) -> int:
 def test_a_shadow_beside_an_exchange_takes_snapshots_and_the_next_start_begins_with_one(tmp_path: Path) -> None:
     with serve(tmp_path, "--shadow") as exchange:
         exchange.ready()
-        trade(exchange, "DESK", 40)
+        next_out = trade(exchange, "DESK", 40)
         taken = json.loads(run("snapshot", "--data-dir", str(exchange.data_dir), "--json").stdout)
         assert taken["by"] in ("shadow", "there already") and taken["position"] in positions(exchange.data_dir)
         row = soon(lambda: page(exchange.data_dir))
@@ -55,7 +55,7 @@ def test_a_shadow_beside_an_exchange_takes_snapshots_and_the_next_start_begins_w
         pid = int(row["header"]["pid"])
         if hasattr(os, "SCHED_IDLE"):
             assert os.sched_getscheduler(pid) == os.SCHED_IDLE
-        trade(exchange, "DESK", 10)
+        next_out = trade(exchange, "DESK", 10, next_out)
         assert exchange.end(signal.SIGTERM) == 0
         assert "shadow ended with" not in exchange.log
     newest = positions(exchange.data_dir)[0]
@@ -63,7 +63,7 @@ def test_a_shadow_beside_an_exchange_takes_snapshots_and_the_next_start_begins_w
     with serve(tmp_path) as again:
         again.ready()
         assert "passed over" not in again.log
-        trade(again, "DESK", 5)
+        trade(again, "DESK", 5, next_out)
         assert again.end(signal.SIGTERM) == 0
     damaged = snapshots_directory(exchange.data_dir) / f"{newest:020d}.fixs"
     octets = bytearray(damaged.read_bytes())
@@ -200,11 +200,10 @@ def test_the_promoted_shadow_goes_on_with_the_right_numbers_and_resends_what_was
                 maker.socket.sendall(maker.order("M1", 2, 100, symbol="ACME"))
                 assert maker.expect("8").get(11) == b"M1"
                 maker_out = maker.next_out
-            taker = exchange.client("TAKER")
-            taker.log_on()
-            taker.socket.sendall(taker.order("T1", 1, 40, symbol="ACME"))
-            fills = [taker.expect("8"), taker.expect("8")]
-            assert fills[1].get(32) == b"40"
+            with exchange.client("TAKER") as taker:
+                taker.log_on()
+                taker.socket.sendall(taker.order("T1", 1, 40, symbol="ACME"))
+                assert [taker.expect("8").get(32), taker.expect("8").get(32)] == [None, b"40"]
             killed = time.monotonic()
             os.kill(exchange.pid, signal.SIGKILL)
             exchange.process.wait()
