@@ -182,7 +182,7 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
 
 def remembering(exchange: Exchange) -> Iterator[tuple[str, Any]]:
     """Everything with digested or kept attributes by the way that leads to it, members by their rows, in one order."""
-    seen: set[int] = {id(exchange.members)}
+    seen: set[int] = set()
     yield from _within("exchange", exchange, seen)
     for slot, member in sorted(exchange.members.by_slot.items()):
         member.catch_up()

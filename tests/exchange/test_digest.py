@@ -10,7 +10,7 @@ from flows import SESSIONS, seeded_flow
 
 from exchange.stage import Stage, rehearsed
 from fixsim.engine.machine import STATE_TABLES, TABLES, Machine
-from fixsim.exchange.digest import DIGESTED, FRESH, NOT_STATE, beside, state_digest, tables
+from fixsim.exchange.digest import DIGESTED, FRESH, KEPT, NOT_STATE, attributes, beside, remembering, state_digest, tables
 from fixsim.exchange.exchange import Exchange
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
@@ -28,15 +28,6 @@ def stage() -> Stage:
     for name, fields in seeded_flow(3, 120, flawed=0.1):
         stage.say(name, fields)
     return stage
-
-
-def attributes(thing: Any) -> list[str]:
-    """Names of the attributes that one object has of its own."""
-    names = set(getattr(thing, "__dict__", {}))
-    for kind in type(thing).__mro__:
-        slots = kind.__dict__.get("__slots__", ())
-        names |= {slots} if isinstance(slots, str) else set(slots)
-    return sorted(name for name in names if not name.startswith("__"))
 
 
 def walk(thing: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
@@ -72,6 +63,14 @@ def test_every_attribute_of_a_living_exchange_is_digested_or_known_to_be_no_stat
     assert known - found == set(), "named in exchange/digest.py, but not there any more"
     assert digested & set(NOT_STATE) == set()
     assert all(NOT_STATE.values())
+
+
+def test_whatever_is_registered_is_found_on_the_way_from_the_exchange(stage: Stage) -> None:
+    assert {type(thing).__name__ for _, thing in remembering(stage.exchange)} == {*DIGESTED, *KEPT}
+
+
+def test_what_is_kept_besides_is_no_part_of_the_digest(stage: Stage) -> None:
+    assert {f"{kind}.{name}" for kind, names in KEPT.items() for name in names} <= set(NOT_STATE)
 
 
 def test_tables_that_are_no_state_are_the_batch_being_written() -> None:

@@ -1,21 +1,30 @@
 """A snapshot is the exchange: the same digest, and the same bytes from there on."""
 
 import copy
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import google_crc32c
+import numpy as np
 import pytest
 from exchange.stage import DAY_NS, NOWHERE, MemoryWriter, Stage, small_config, with_counterparty
 from flows import SESSIONS, seeded_flow
 
 from fixsim.config import Counterparty
 from fixsim.errors import SnapshotError
-from fixsim.exchange import snapshot
+from fixsim.exchange import digest, snapshot
 from fixsim.exchange.digest import beside, state_digest, tables
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.plain import from_plain, sorted_text, to_plain
 from fixsim.exchange.snapshot import PREFIX, Place
 from fixsim.fix.dictionary import fix44
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.reader import Reader
+from fixsim.session import State
 
 SOMEWHERE = Place(64, 0, 0, 0)
 NS_PER_S = 1_000_000_000
@@ -163,8 +172,6 @@ def test_many_sessions_that_made_way_for_each_other(tmp_path: Path) -> None:
 
 def test_what_an_instrument_was_when_it_was_listed_is_kept(tmp_path: Path) -> None:
     """A later configuration changes what new instruments are, not those that have a book."""
-    from dataclasses import replace
-
     stage = lived(0)
     config = stage.config
     changed = replace(config, instruments=tuple(replace(one, currency="CHF") for one in config.instruments))
@@ -194,6 +201,57 @@ def test_in_the_middle_of_a_turn_none_is_taken(tmp_path: Path) -> None:
     stage.exchange.core["taker"] = 0
     with pytest.raises(SnapshotError, match="in the middle of a turn"):
         write(stage, tmp_path / "one")
+
+
+# ---------------------------------------------------------------- what others add
+
+
+class Breaker:
+    """Something that remembers, as a later room of the exchange might."""
+
+    __module__ = "fixsim.exchange.breakers"
+
+    def __init__(self) -> None:
+        self.tripped: dict[bytes, Any] = {}
+        self.history: Any = ()
+        self.wired = object()
+
+
+def test_what_is_registered_is_kept_without_another_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(digest.DIGESTED, "Breaker", ("tripped", "history"))
+    made = Exchange.__init__
+
+    def with_breaker(self: Any, *arguments: Any) -> None:
+        made(self, *arguments)
+        self.breaker = Breaker()
+
+    monkeypatch.setattr(Exchange, "__init__", with_breaker)
+    stage = lived(0)
+    before = state_digest(stage.exchange)
+    breaker: Any = stage.exchange.breaker  # type: ignore[attr-defined]
+    breaker.tripped[b"AAPL"] = stage.exchange.listings.by_symbol[b"AAPL"]
+    breaker.tripped[b"\xff\x01"] = {State.ACTIVE: [1, None, True, "text", 1 << 62, 0.1]}
+    breaker.history = (deque([Decimal("1.50")]), {3, 1, 2}, frozenset({b"x"}), np.arange(4, dtype=np.int32), bytearray(b"z"))
+    assert state_digest(stage.exchange) != before
+    twin = twin_of(stage, tmp_path / "one")
+    again: Any = twin.exchange.breaker  # type: ignore[attr-defined]
+    assert again.tripped == breaker.tripped
+    for one, other in zip(again.history, breaker.history, strict=True):
+        assert type(one) is type(other) and list(one) == list(other)
+    assert_alike(stage, twin)
+
+
+def test_what_cannot_be_kept_says_so_at_once() -> None:
+    stage = Stage()
+    stage.exchange._postponed = {1: object()}  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="cannot be remembered beside the tables"):
+        state_digest(stage.exchange)
+
+
+def test_the_order_of_keys_is_kept_and_does_not_count() -> None:
+    one, other = {b"b": 1, b"a": 2}, {b"a": 2, b"b": 1}
+    assert list(from_plain(to_plain(one), {})) == [b"b", b"a"]
+    assert sorted_text(to_plain(one)) == sorted_text(to_plain(other))
 
 
 # ---------------------------------------------------------------- what is not believed
@@ -231,8 +289,6 @@ def test_a_file_with_more_behind_its_end_is_noticed(good: bytes, tmp_path: Path)
 
 def with_header(octets: bytes, change: Callable[[str], str]) -> bytes:
     """The file with another header, its checksum made right."""
-    import google_crc32c
-
     magic, number, _, length = PREFIX.unpack_from(octets)
     text = change(octets[PREFIX.size : PREFIX.size + length].decode()).encode()
     return PREFIX.pack(magic, number, google_crc32c.value(text), len(text)) + text + octets[PREFIX.size + length :]
@@ -256,8 +312,6 @@ def test_contents_that_cannot_be_are_refused(good: bytes, tmp_path: Path, old: s
 
 
 def test_a_counterparty_that_the_configuration_no_longer_names_is_kept(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     stage = lived(0)
     stage.exchange.start(b"{}", stage.now_ns)
     stage.exchange.adopt(replace(stage.config, counterparties=(Counterparty("ELSE"),)))
