@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from fixsim.config import Config
 from fixsim.errors import ReplayDivergence
+from fixsim.exchange.course import Course, Until
 from fixsim.exchange.exchange import Exchange
-from fixsim.exchange.recovery import Batches, Rehearsal, go_live, open_exchange, replay
+from fixsim.exchange.recovery import Rehearsal, go_live, open_exchange, replay
 from fixsim.exchange.replay import Nowhere
 from fixsim.exchange.snapshots import Found, Snapshots, snapshots_directory
+from fixsim.exchange.walker import skimmer
 from fixsim.fix.dictionary import fix44
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.reader import Reader
@@ -44,7 +46,7 @@ def open_venue(
     The caller holds the lock of the directory. `progress` is told position and end while the journal is replayed. Raises
     JournalError, ReplayDivergence or VenueError.
     """
-    reader = Reader(journal_directory(data_dir))
+    reader = Reader(journal_directory(data_dir), skimmer())
     outbox, notes = Outbox(reader), list[str]()
     writer: Writer | None = None
     try:
@@ -61,9 +63,15 @@ def open_venue(
         writer = writer or open_writer(config, reader)
         end = writer.position
         exchange = open_exchange(
-            config, _batches(reader, None, end), writer, outbox, lambda position: bytes(reader.read(position).payload), fix44(),
-            now_ns, None if progress is None else lambda position: progress(position, end),
-        )  # fmt: skip
+            config,
+            Course(reader, Until(position=end - 1)),
+            writer,
+            outbox,
+            lambda position: bytes(reader.read(position).payload),
+            fix44(),
+            now_ns,
+            None if progress is None else lambda position: progress(position, end),
+        )
     except BaseException:
         if writer is not None:
             writer.close()
@@ -88,13 +96,9 @@ def _candidates(data_dir: Path, reader: Reader, outbox: Outbox, passed_over: Cal
 def _rehearse_tail(found: Found, reader: Reader, writer: Writer, progress: Progress | None) -> None:
     """Carry out what the journal holds behind a snapshot, every byte compared."""
     end = writer.position
-    rehearsal = Rehearsal(_batches(reader, found.header.position, end), writer)
+    rehearsal = Rehearsal(Course(reader, Until(position=end - 1), found.header.position), writer)
     found.exchange.tape.writer = rehearsal
     replay(found.exchange, rehearsal, None if progress is None else lambda position: progress(position, end))
-
-
-def _batches(reader: Reader, begin: int | None, end: int) -> Batches:
-    return ((batch.begin, batch.view) for batch in reader.batches(begin) if batch.begin < end)
 
 
 def _told(notes: list[str], writer: Writer) -> tuple[str, ...]:

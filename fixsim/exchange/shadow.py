@@ -5,20 +5,21 @@ nothing waits; in the middle of an order that is larger than a batch the next ba
 possible. When the exchange is gone the shadow can be it: `promote`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from fixsim.config import Config
 from fixsim.errors import FixsimError, JournalError
+from fixsim.exchange.course import THE_END, Course
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.opening import Opened, open_writer
 from fixsim.exchange.recovery import Rehearsal, check_change, go_live, new_exchange, turns
 from fixsim.exchange.replay import Nowhere, Unheard
-from fixsim.exchange.snapshot import Place, is_between_turns
+from fixsim.exchange.snapshot import Standing, is_between_turns
 from fixsim.exchange.snapshots import Snapshots
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
-from fixsim.journal.reader import Batch, Reader
+from fixsim.journal.reader import Batch, Place, Reader
 from fixsim.journal.record import SEAL_RECORD_BYTES
 from fixsim.journal.writer import Writer
 from fixsim.layout import NIL
@@ -26,16 +27,21 @@ from fixsim.layout import NIL
 #: What the driver is asked when a batch is missing: wait a little and look again, or is this the end?
 Wait = Callable[[], bool]
 NO_BATCH: Final = None
+#: Inbound records carried out in one turn, at the end of a batch: some tenths of a second.
+AT_ONCE: Final = 50_000
 
 
-class Growing:
+class Growing(Course):
     """Sealed batches of a journal that may grow, as a rehearsal takes them: (position, records)."""
 
     def __init__(self, reader: Reader, position: int | None, wait: Wait) -> None:
         """`wait` is called when a batch is needed and none is sealed; False ends it."""
-        self._reader, self._wait = reader, wait
-        self._position = position
-        self._batches: Iterator[Batch] = iter(())
+        super().__init__(reader, THE_END, position)
+        self._wait = wait
+        self._place = None if position is None else Place(position, reader.crc_at(position))
+        self._batches = iter(())
+        self._last = self._place
+        #: The next batch, as far as it was looked for.
         self._next: Batch | None = NO_BATCH
         #: The end was told when a batch was needed to go on, in the middle of an order.
         self.ended_inside = False
@@ -47,14 +53,10 @@ class Growing:
         if self._next is NO_BATCH:
             self._next = next(self._batches, NO_BATCH)
         if self._next is NO_BATCH:
-            self._batches = self._reader.batches(self._position, live=True)
+            position, crc = self._place or (None, None)
+            self._batches = self._reader.batches(position, live=True, crc=crc)
             self._next = next(self._batches, NO_BATCH)
-        if self._next is not NO_BATCH:
-            self._position = self._next.end
         return self._next is not NO_BATCH
-
-    def __iter__(self) -> "Growing":
-        return self
 
     def __next__(self) -> tuple[int, memoryview]:
         while not self.is_there():
@@ -65,7 +67,13 @@ class Growing:
             self.ended_inside = not self._wait()
         batch, self._next = self._next, NO_BATCH
         assert batch is not NO_BATCH
+        self._last, self._place = batch, Place(batch.end, self._reader.seal(batch).crc)
         return batch.begin, batch.view
+
+    def skip_to(self, position: int, crc: int) -> None:
+        """Go on with the batch at `position`; the seal in front of it has this CRC."""
+        self._last = self._place = Place(position, crc)
+        self._batches, self._next = iter(()), NO_BATCH
 
 
 class Shadow:
@@ -131,6 +139,7 @@ class Shadow:
         if self._batches.ended_inside or not (self._rehearsal.has_begun or self._batches.is_there()):
             return False
         self._inside = True
+        self._rehearsal.pause = self._rehearsal.carried + AT_ONCE
         try:
             next(self._turns)
         except FixsimError:
@@ -143,11 +152,11 @@ class Shadow:
         return True
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> Standing | None:
         """Where it stands, between two turns; None in the middle of one: no snapshot can be taken there."""
         if self._inside or self._batches.ended_inside or not is_between_turns(self.exchange):
             return None
-        return Place(self.position, self.reader.crc_at(self.position), self.inbound, self.records)
+        return Standing(self.position, self.reader.crc_at(self.position), self.inbound, self.records)
 
     def check_change(self, config: Config) -> None:
         """Could it go on under `config`? Raises VenueError."""
@@ -163,6 +172,8 @@ class Shadow:
     def _take_pen(self) -> None:
         assert self._config is not None
         if self._writer is None:
+            if self.records:
+                self.reader.trust(self.position)
             self._writer = open_writer(self._config, self.reader)
             self._rehearsal.take_over(self._writer)
 

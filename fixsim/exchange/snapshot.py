@@ -56,7 +56,7 @@ def layout_digest() -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class Standing:
     """Where in the journal a snapshot stands: behind the seal that ends at `position`, whose CRC is `seal_crc`.
 
     `inbound` and `records` count what lies in front of it, from the beginning of the journal.
@@ -92,9 +92,9 @@ class Header:
     beside: list[list[Any]]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Standing:
         """Where it stands."""
-        return Place(self.position, self.seal_crc, self.inbound, self.records)
+        return Standing(self.position, self.seal_crc, self.inbound, self.records)
 
 
 # ---------------------------------------------------------------- writing
@@ -105,7 +105,7 @@ def is_between_turns(exchange: Exchange) -> bool:
     return exchange.tape.used == 0 and int(exchange.core["taker"]) == NIL
 
 
-def write(exchange: Exchange, place: Place, file: BinaryIO) -> Header:
+def write(exchange: Exchange, place: Standing, file: BinaryIO) -> Header:
     """Write a snapshot of `exchange`, which stands at `place`. Raises SnapshotError in the middle of a turn, OSError."""
     if not is_between_turns(exchange):
         raise SnapshotError("in the middle of a turn there is no state to keep")

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from fixsim.errors import JournalError, SnapshotError
 from fixsim.exchange import snapshot
 from fixsim.exchange.exchange import Exchange
-from fixsim.exchange.snapshot import Header, Place
+from fixsim.exchange.snapshot import Header, Standing
 from fixsim.exchange.tape import JournalWriter
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.disk import Disk
@@ -57,7 +57,7 @@ class Snapshots:
         """File of a snapshot that stands at `position`."""
         return self.directory / f"{position:0{DIGITS}d}{SUFFIX}"
 
-    def write(self, exchange: Exchange, place: Place, keep: int) -> tuple[Path, Header]:
+    def write(self, exchange: Exchange, place: Standing, keep: int) -> tuple[Path, Header]:
         """Write one, in one step as others see it, and remove all but the newest `keep`. Raises SnapshotError, also for what
         the system refuses.
         """

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from fixsim.errors import ReplayDivergence, SnapshotError, VenueError
 from fixsim.exchange.shadow import Shadow
 from fixsim.exchange.snapshots import Snapshots, snapshots_directory
+from fixsim.exchange.walker import skimmer
 from fixsim.feed.priority import make_idle, make_normal
 from fixsim.fix.dictionary import fix44
 from fixsim.gateway.directory import SHADOW_LOCK, claim_if_free, holder_of
@@ -61,7 +62,7 @@ class Watch:
         """
         self._data_dir, self._log, self._until_end, self._ours = data_dir, log, until_end, ours
         self._snapshots = Snapshots(snapshots_directory(data_dir))
-        self._reader = Reader(journal_directory(data_dir))
+        self._reader = Reader(journal_directory(data_dir), skimmer())
         self._gauge = Gauge(data_dir, ours is not None)
         self._lifeline = Lifeline()
         self._shadow: Shadow | None = None

@@ -8,7 +8,7 @@ from typing import Final
 
 from fixsim.errors import SnapshotError, VenueError
 from fixsim.exchange.shadow import Shadow
-from fixsim.exchange.snapshot import Place, read_header
+from fixsim.exchange.snapshot import Standing, read_header
 from fixsim.exchange.snapshots import Snapshots, snapshots_directory
 from fixsim.feed.mapped import SHADOW_NAME, PageError, PageReader
 from fixsim.feed.page import SHADOW
@@ -123,7 +123,7 @@ def _patience(deadline: float) -> bool:
     return time.monotonic() < deadline
 
 
-def _written(snapshots: Snapshots, shadow: Shadow, place: Place) -> Taken:
+def _written(snapshots: Snapshots, shadow: Shadow, place: Standing) -> Taken:
     if place.position == shadow.snapshot:
         path = snapshots.path_of(place.position)
         header, by = read_header(path), "there already"

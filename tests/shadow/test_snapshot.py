@@ -20,13 +20,13 @@ from fixsim.exchange import digest, snapshot
 from fixsim.exchange.digest import beside, state_digest, tables
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.plain import from_plain, sorted_text, to_plain
-from fixsim.exchange.snapshot import PREFIX, Place
+from fixsim.exchange.snapshot import PREFIX, Standing
 from fixsim.fix.dictionary import fix44
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.reader import Reader
 from fixsim.session import State
 
-SOMEWHERE = Place(64, 0, 0, 0)
+SOMEWHERE = Standing(64, 0, 0, 0)
 NS_PER_S = 1_000_000_000
 
 
