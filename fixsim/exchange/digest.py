@@ -197,8 +197,13 @@ def _within(name: str, thing: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
     for attribute in attributes(thing):
         value = getattr(thing, attribute, None)
         if type(value).__module__.startswith(WALKED) and id(value) not in seen and not isinstance(value, CLOSED):
-            if not is_dataclass(value):
+            if not is_frozen(value):
                 yield from _within(f"{name}.{attribute}", value, seen)
+
+
+def is_frozen(thing: Any) -> bool:
+    """Is it a value that never changes, rather than something that remembers?"""
+    return is_dataclass(thing) and bool(getattr(thing, "__dataclass_params__").frozen)  # noqa: B009  # mypy does not know it
 
 
 def attributes(thing: Any) -> list[str]:

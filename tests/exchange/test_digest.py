@@ -1,6 +1,5 @@
 """The digest sees all state: whatever a living exchange is made of is digested, or is named as no state with the reason."""
 
-import dataclasses
 import enum
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +9,18 @@ from flows import SESSIONS, seeded_flow
 
 from exchange.stage import Stage, rehearsed
 from fixsim.engine.machine import STATE_TABLES, TABLES, Machine
-from fixsim.exchange.digest import DIGESTED, FRESH, KEPT, NOT_STATE, attributes, beside, remembering, state_digest, tables
+from fixsim.exchange.digest import (
+    DIGESTED,
+    FRESH,
+    KEPT,
+    NOT_STATE,
+    attributes,
+    beside,
+    is_frozen,
+    remembering,
+    state_digest,
+    tables,
+)
 from fixsim.exchange.exchange import Exchange
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
@@ -44,15 +54,11 @@ def walk(thing: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
     elif isinstance(thing, list | tuple | set | frozenset):
         for value in thing:
             yield from walk(value, seen)
-    elif type(thing).__module__.startswith("fixsim") and not isinstance(thing, (*CLOSED, enum.Enum)) and not _is_frozen(thing):
+    elif type(thing).__module__.startswith("fixsim") and not isinstance(thing, (*CLOSED, enum.Enum)) and not is_frozen(thing):
         for name in attributes(thing):
             value = getattr(thing, name)
             yield f"{type(thing).__name__}.{name}", value
             yield from walk(value, seen)
-
-
-def _is_frozen(thing: Any) -> bool:
-    return dataclasses.is_dataclass(thing) and bool(thing.__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
 def test_every_attribute_of_a_living_exchange_is_digested_or_known_to_be_no_state(stage: Stage) -> None:

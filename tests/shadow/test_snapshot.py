@@ -1,5 +1,6 @@
 """A snapshot is the exchange: the same digest, and the same bytes from there on."""
 
+import contextlib
 import copy
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import google_crc32c
 import numpy as np
 import pytest
 from exchange.stage import DAY_NS, NOWHERE, MemoryWriter, Stage, small_config, with_counterparty
+from exchange.test_digest import walk
 from flows import SESSIONS, seeded_flow
 
 from fixsim.config import Counterparty
@@ -142,6 +144,36 @@ def test_a_restored_exchange_says_the_same_bytes_from_there_on(tmp_path: Path, m
         go_on(one)
     assert stage.writer.batches == twin.writer.batches
     assert_alike(stage, twin)
+
+
+#: Not a word of the state: which door, what the last call said, what only this process hears, an order of deadlines.
+OF_THE_PROCESS = {
+    "Exchange.fast_door", "Exchange.unfinished", "Exchange._closings", "Member.noted_ns", "Deadlines._pushed",
+    "Deadlines._heap",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__.strip("<>"))
+def test_a_restored_exchange_has_every_value_that_can_be_told(tmp_path: Path, moment: Callable[[Stage], None]) -> None:
+    """Beyond what is registered: what is found anew from the state has to be there again too."""
+    stage = lived()
+    moment(stage)
+    twin = twin_of(stage, tmp_path / "one")
+    passing = {name for name, why in digest.NOT_STATE.items() if why == digest._TURN} | OF_THE_PROCESS
+    mine, theirs = (told(one.exchange, passing) for one in (stage, twin))
+    assert mine.keys() == theirs.keys()
+    assert {name for name in mine if mine[name] != theirs[name]} == set()
+    assert len(mine) > 60
+
+
+def told(exchange: Exchange, passing: set[str]) -> dict[str, list[str]]:
+    """Every attribute of everything an exchange is made of, as far as it is a value, by its name."""
+    found: dict[str, list[str]] = {}
+    for name, value in walk(exchange, set()):
+        if name not in passing and not isinstance(value, np.ndarray | np.void):
+            with contextlib.suppress(TypeError):
+                found.setdefault(name, []).append(sorted_text(to_plain(value)))
+    return {name: sorted(texts) for name, texts in found.items()}
 
 
 def test_a_snapshot_of_an_exchange_in_which_nothing_happened(tmp_path: Path) -> None:
