@@ -23,7 +23,7 @@ from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.message import Message
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import Record, pack, records
-from fixsim.layout import INBOUND, NIL, Kind
+from fixsim.layout import INBOUND, NIL, Kind, Phase
 from fixsim.limits import RECORD_HEADER_BYTES
 from fixsim.reference.exchange import Ladder, ReferenceExchange
 from fixsim.reference.listing import Listing, Permission
@@ -204,7 +204,7 @@ class SecondOpinion:
             self._adopt(self.exchange.config)
         elif record.kind == Kind.OPERATOR:
             for symbol, listing in self.exchange.listings.by_symbol.items():
-                halted = bool(self.exchange.machine.books[listing.book]["halted"])
+                halted = self.exchange.machine.books[listing.book]["phase"] == Phase.HALTED
                 (self.oracle.halt if halted else self.oracle.resume)(symbol.decode())
         if record.kind in (Kind.START, Kind.LINK):
             for member in self.exchange.members.by_name.values():
