@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fixsim.errors import UsageError
 from fixsim.exchange.market import levels
 from fixsim.exchange.members import Member
-from fixsim.layout import Phase
+from fixsim.layout import NIL, Phase
 from fixsim.session import State
 from fixsim.units import format_decimal
 
@@ -160,6 +160,23 @@ def resume(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     return _set_halted(exchange, arguments, False)
 
 
+def journal_retire(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
+    """Say nothing again that was said in front of `floor`, as far as nobody connected needs it: a GapFill covers it.
+
+    The answer has the floor that holds, and `at`, which is behind this command in the journal.
+    """
+    floor = arguments.get("floor")
+    if type(floor) is not int or not 0 <= floor <= exchange.tape.base:
+        raise UsageError(f"{floor!r} is no position in front of this one")
+    needed = [floor, *exchange._postponed.values()]
+    for member in exchange.links.values():
+        # the head of a GapFill is that of the newest message; early messages are fetched when their turn comes
+        needed += [int(member.row["last_out"]), *member.session.early_tokens()]
+    lowest = min(position for position in needed if position != NIL)
+    exchange.core["floor"] = max(int(exchange.core["floor"]), lowest)
+    return {"floor": int(exchange.core["floor"]), "at": exchange.tape.base + exchange.tape.used}
+
+
 VERBS: Final[dict[str, Callable[["Exchange", Arguments], dict[str, Any]]]] = {
     "sessions.show": sessions_show,
     "sessions.reset": sessions_reset,
@@ -169,4 +186,5 @@ VERBS: Final[dict[str, Callable[["Exchange", Arguments], dict[str, Any]]]] = {
     "book": book,
     "halt": halt,
     "resume": resume,
+    "journal.retire": journal_retire,
 }

@@ -25,6 +25,8 @@ REQUEST_BYTES_MAX: Final = 65_536
 OPERATORS_MAX: Final = 32
 #: Bytes an operator may be owed until nothing more of it is looked at: answers are longer than commands.
 OWED_BYTES_MAX: Final = 1 << 20
+#: The command of the process that retires segments.
+RETIRE: Final = "journal.retire"
 #: How long `ask` waits for an answer.
 ANSWER_TIMEOUT_S: Final = 10.0
 
@@ -179,7 +181,13 @@ class Control:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"not a command: {error}"}
         LOGGER.info("%s asks for %s %s", who, verb, arguments)
-        return self._exchange.command(verb, arguments, who, now_ns)
+        # what connections are owed is no state, so it is told beside the answer, which is
+        owed_from = self._exchange.outbox.owed_from() if verb == RETIRE else 0
+        answer = self._exchange.command(verb, arguments, who, now_ns)
+        if verb == RETIRE and answer["ok"]:
+            self._exchange.outbox.let_go(answer["floor"])
+            answer["owed_from"] = owed_from
+        return answer
 
     def _end(self, operator: Operator) -> None:
         self._operators.discard(operator)
