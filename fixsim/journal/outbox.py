@@ -169,7 +169,7 @@ class Outbox:
         """
         lowest = NEVER
         for queue in self._queues.values():
-            owed = queue.positions[queue.head :]
+            owed = queue.positions[queue.head : queue.visible]
             if len(owed) > LOOK_MAX:
                 return 0
             for position in owed:
