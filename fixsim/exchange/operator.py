@@ -161,20 +161,23 @@ def resume(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
 
 
 def journal_retire(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
-    """Say nothing again that was said in front of `floor`, as far as nobody connected needs it: a GapFill covers it.
-
-    The answer has the floor that holds, and `at`, which is behind this command in the journal.
-    """
+    """Say nothing again that was said in front of `floor`: a GapFill covers it. `at` is behind this command in the journal."""
     floor = arguments.get("floor")
     if type(floor) is not int or not 0 <= floor <= exchange.tape.base:
         raise UsageError(f"{floor!r} is no position in front of this one")
-    needed = [floor, *exchange._postponed.values()]
-    for member in exchange.links.values():
-        # the head of a GapFill is that of the newest message; early messages are fetched when their turn comes
-        needed += [int(member.row["last_out"]), *member.session.early_tokens()]
-    lowest = min(position for position in needed if position != NIL)
-    exchange.core["floor"] = max(int(exchange.core["floor"]), lowest)
+    exchange.core["floor"] = max(int(exchange.core["floor"]), floor)
     return {"floor": int(exchange.core["floor"]), "at": exchange.tape.base + exchange.tape.used}
+
+
+def needed_from(exchange: "Exchange") -> int:
+    """From which journal position on somebody who is connected may need what was written, whatever the floor is."""
+    needed = [exchange.outbox.owed_from(), *exchange._postponed.values()]
+    house = exchange.config.house
+    for member in exchange.links.values():
+        needed += member.session.early_tokens()
+        if house is None or member.name != house.comp_id.encode():
+            needed.append(int(member.row["last_out"]))  # the head of a GapFill is that of the newest message
+    return min(position for position in needed if position != NIL)
 
 
 VERBS: Final[dict[str, Callable[["Exchange", Arguments], dict[str, Any]]]] = {

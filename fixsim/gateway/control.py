@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from fixsim.errors import UsageError, VenueError
 from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.operator import needed_from
 from fixsim.gateway.directory import CONTROL
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import READ, WRITE, Poller
@@ -181,12 +182,11 @@ class Control:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"not a command: {error}"}
         LOGGER.info("%s asks for %s %s", who, verb, arguments)
-        # what connections are owed is no state, so it is told beside the answer, which is
-        owed_from = self._exchange.outbox.owed_from() if verb == RETIRE else 0
         answer = self._exchange.command(verb, arguments, who, now_ns)
         if verb == RETIRE and answer["ok"]:
-            self._exchange.outbox.let_go(answer["floor"])
-            answer["owed_from"] = owed_from
+            # what connections are owed is no state, so it is told beside the answer, which is
+            answer["owed_from"] = needed_from(self._exchange)
+            self._exchange.outbox.let_go(min(answer["floor"], answer["owed_from"]))
         return answer
 
     def _end(self, operator: Operator) -> None:
