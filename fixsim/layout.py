@@ -78,8 +78,14 @@ SEAL: Final = np.dtype(
     ]
 )
 
-#: Payload of a RESEND record: MsgSeqNums, both inclusive.
-RESEND: Final = np.dtype([("begin", "<i8"), ("end", "<i8")])
+#: Payload of a RESEND record: what is said again, and how far back the journal is looked at for it.
+RESEND: Final = np.dtype(
+    [
+        ("begin", "<i8"),  # first MsgSeqNum said again
+        ("end", "<i8"),  # last one
+        ("floor", "<i8"),  # what was said in front of this position is covered by a GapFill
+    ]
+)
 
 assert RECORD.itemsize == RECORD_HEADER_BYTES
 assert SEAL.itemsize % RECORD_ALIGN == 0
@@ -244,6 +250,7 @@ CORE: Final = np.dtype(
         ("day", "<i8"),  # trading day, days since 1970-01-01; 0 before the first start
         ("sessions_id", "<i8"),  # last session id given
         ("link", "<i8"),  # last connection number given
+        ("floor", "<i8"),  # journal position in front of which nothing is said again
         ("orders_fresh", "<i4"),  # rows never used begin here
         ("orders_free", "<i4"),  # head of the list of rows to use again
         ("names_fresh", "<i4"),

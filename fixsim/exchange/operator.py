@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fixsim.errors import UsageError
 from fixsim.exchange.market import levels
 from fixsim.exchange.members import Member
-from fixsim.layout import Phase
+from fixsim.layout import NIL, Phase
 from fixsim.session import State
 from fixsim.units import format_decimal
 
@@ -160,6 +160,26 @@ def resume(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     return _set_halted(exchange, arguments, False)
 
 
+def journal_retire(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
+    """Say nothing again that was said in front of `floor`: a GapFill covers it. `at` is behind this command in the journal."""
+    floor = arguments.get("floor")
+    if type(floor) is not int or not 0 <= floor <= exchange.tape.base:
+        raise UsageError(f"{floor!r} is no position in front of this one")
+    exchange.core["floor"] = max(int(exchange.core["floor"]), floor)
+    return {"floor": int(exchange.core["floor"]), "at": exchange.tape.base + exchange.tape.used}
+
+
+def needed_from(exchange: "Exchange") -> int:
+    """From which journal position on somebody who is connected may need what was written, whatever the floor is."""
+    needed = [exchange.outbox.owed_from(), *exchange._postponed.values()]
+    house = exchange.config.house
+    for member in exchange.links.values():
+        needed += member.session.early_tokens()
+        if house is None or member.name != house.comp_id.encode():
+            needed.append(int(member.row["last_out"]))  # the head of a GapFill is that of the newest message
+    return min(position for position in needed if position != NIL)
+
+
 VERBS: Final[dict[str, Callable[["Exchange", Arguments], dict[str, Any]]]] = {
     "sessions.show": sessions_show,
     "sessions.reset": sessions_reset,
@@ -169,4 +189,5 @@ VERBS: Final[dict[str, Callable[["Exchange", Arguments], dict[str, Any]]]] = {
     "book": book,
     "halt": halt,
     "resume": resume,
+    "journal.retire": journal_retire,
 }

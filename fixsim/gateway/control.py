@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from fixsim.errors import UsageError, VenueError
 from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.operator import needed_from
 from fixsim.gateway.directory import CONTROL
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import READ, WRITE, Poller
@@ -25,6 +26,8 @@ REQUEST_BYTES_MAX: Final = 65_536
 OPERATORS_MAX: Final = 32
 #: Bytes an operator may be owed until nothing more of it is looked at: answers are longer than commands.
 OWED_BYTES_MAX: Final = 1 << 20
+#: The command of the process that retires segments.
+RETIRE: Final = "journal.retire"
 #: How long `ask` waits for an answer.
 ANSWER_TIMEOUT_S: Final = 10.0
 
@@ -179,7 +182,12 @@ class Control:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"not a command: {error}"}
         LOGGER.info("%s asks for %s %s", who, verb, arguments)
-        return self._exchange.command(verb, arguments, who, now_ns)
+        answer = self._exchange.command(verb, arguments, who, now_ns)
+        if verb == RETIRE and answer["ok"]:
+            # what connections are owed is no state, so it is told beside the answer, which is
+            answer["owed_from"] = needed_from(self._exchange)
+            self._exchange.outbox.let_go(min(answer["floor"], answer["owed_from"]))
+        return answer
 
     def _end(self, operator: Operator) -> None:
         self._operators.discard(operator)

@@ -167,6 +167,9 @@ def shipper_of(plan: Plan, cpus: frozenset[int]) -> Supervisor:
     ours.
     """
     command = [sys.executable, "-m", "fixsim.cli.main", "ship", "--data-dir", str(plan.data_dir)]
+    journal = plan.config.journal
+    if journal.resend_retention_s:
+        command += ["--resend-retention", str(journal.resend_retention_s), *([] if journal.archive else ["--remove"])]
     environment = {"FIXSIM_DATABASE_URL": plan.database_url}
     return Supervisor("shipper", command, environment, frozenset(plan.config.process.cpu_affinity.shipper) or cpus)
 
