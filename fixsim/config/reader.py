@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from importlib.resources import files
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 

@@ -275,7 +275,8 @@ class Writer:
 
     def _check_trust(self, error: OSError | None = None) -> None:
         if self._lost:
-            raise JournalError("the journal could not be brought to the disk: nothing more is written", self.position) from error
+            text = "the journal could not be brought to the disk: nothing more is written"
+            raise JournalError(text, self.position) from error
 
     def close(self) -> None:
         """Bring everything to the disk and let go of the files."""
