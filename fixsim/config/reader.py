@@ -84,7 +84,7 @@ def _build(kind: type[T], table: Any, where: str, faults: Faults, inherited: dic
     for key in table:
         if key not in known:
             faults.note(f"{where}{key}", f"unknown key{_hint(key, list(known))}")
-    hints = _types_of(kind)
+    hints = _types_of(kind)  # type: ignore[arg-type]  # a class can be hashed
     values: dict[str, Any] = dict(inherited or {})
     for name, item in known.items():
         if name in table:

@@ -213,9 +213,9 @@ class Street:
     def flush(self, now_ns: int) -> None:
         """After a commit: send what became visible, and close what has ended."""
         roomy, self._roomy = self._roomy, {}
-        for connection in roomy.values():
-            if connection.is_open:
-                self.send(connection, now_ns)
+        for slow in roomy.values():
+            if slow.is_open:
+                self.send(slow, now_ns)
         for link in self._outbox.take_ready():
             connection = self._connections.get(link)
             if connection is not None and not connection.progress_ns:

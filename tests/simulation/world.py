@@ -19,7 +19,7 @@ from exchange.stage import INSTRUMENTS
 from flows import Composer
 
 from fixsim.config import Capacities, Config, Counterparty, JournalSettings, Venue
-from fixsim.errors import JournalError
+from fixsim.errors import JournalCorrupt, JournalError
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.opening import Opened, open_venue
@@ -257,25 +257,36 @@ class World:
     def turn(self) -> None:
         """One turn of the exchange, and a look at everything; it may not survive it."""
         self.turns += 1
+        self._survive(self._turn)
+        if self.life is not None:
+            invariants.look(self)
+
+    def _turn(self) -> None:
         if self.life is None:
             self.be_born()
         assert self.life is not None
         try:
             self.life.server.turn()
+        except JournalError:
+            self.life.server._close()  # as `run` does
+            raise
+
+    def _survive(self, act: Callable[[], None]) -> None:
+        """Do something that may be the end of the exchange: it is killed, or the disk refuses and it stops by itself."""
+        try:
+            act()
         except Killed:
             self.die(power=self._power_fails())
+        except JournalCorrupt:
+            raise  # that no fair fault may come to
         except JournalError:
-            # the disk refused: the process stops, and lets go as `fixsim serve` does
-            self.life.server._close()
-            self._close_writer()
-            self.die(power=False)
-        if self.life is not None:
-            invariants.look(self)
+            self._survive(self._stop_by_itself)
 
-    def _close_writer(self) -> None:
-        assert self.life is not None
-        with suppress(JournalError):
-            self.life.opened.writer.close()
+    def _stop_by_itself(self) -> None:
+        if self.life is not None:
+            with suppress(JournalError):
+                self.life.opened.writer.close()
+        self.die(power=False)
 
     def _power_fails(self) -> bool:
         return self.durability == "sync" and self.chance.random() < 0.5
@@ -368,16 +379,13 @@ class World:
         """Somebody ends the exchange in order."""
         if self.life is None:
             return
-        server, writer = self.life.server, self.life.opened.writer
-        server.stop("the world wants it")
-        try:
-            server.run()
-            writer.close()
-        except Killed:
-            self.die(power=self._power_fails())
-            return
-        except JournalError:
-            self._close_writer()
+        self.life.server.stop("the world wants it")
+        self._survive(self._wind_down)
+
+    def _wind_down(self) -> None:
+        assert self.life is not None
+        self.life.server.run()
+        self.life.opened.writer.close()
         self.die(power=False)
 
     def _ship(self) -> None:
