@@ -95,7 +95,20 @@ NAME_TEXT_BYTES: Final = 30
 LADDER_FAN: Final = 32
 LADDER_BITS: Final = 5
 
-#: One order, open or remembered. 80 bytes.
+class Phase:
+    """What an instrument is doing; 0, what a fresh row says, is trading."""
+
+    CONTINUOUS: Final = 0  # orders meet as they come
+    HALTED: Final = 1  # stopped by an operator or a breaker: no new orders, cancels only
+    PRE_OPEN: Final = 2  # orders are taken and held, nothing meets
+    OPENING_AUCTION: Final = 3  # a call: taken and held, an indicative price is told
+    VOLATILITY_AUCTION: Final = 4  # the same, in the middle of the day
+    CLOSING_AUCTION: Final = 5  # the same, at its end
+    AT_LAST: Final = 6  # orders meet at the closing price only
+    CLOSED: Final = 7  # nothing is taken
+
+
+#: One order, open or remembered. 88 bytes.
 ORDER: Final = np.dtype(
     [
         ("price", "<i8"),  # ticks; 0 for a market order
@@ -117,6 +130,9 @@ ORDER: Final = np.dtype(
         ("ord_type", "u1"),  # OrdType(40)
         ("tif", "u1"),  # TimeInForce(59)
         ("status", "u1"),  # OrdStatus(39)
+        ("party", "<i4"),  # PARTY row of whoever answers for it, NIL when no limit looks at it
+        ("inst", "u1"),  # what ExecInst(18) asks for, as bits
+        ("spare", "u1", (3,)),
     ]
 )
 
@@ -170,7 +186,7 @@ BOOK: Final = np.dtype(
         ("last_lots", "<i8"),
         ("price_decimals", "u1"),
         ("qty_decimals", "u1"),
-        ("halted", "u1"),
+        ("phase", "u1"),  # Phase
         ("symbol_length", "u1"),
         ("symbol", "u1", (64,)),  # Symbol(55)
         ("spare", "u1", (4,)),
@@ -321,7 +337,29 @@ LOOP: Final = np.dtype(
     ]
 )
 
-assert ORDER.itemsize == 80
+# ---------------------------------------------------------------- a journal that is carried out again
+
+#: How far a stretch of sealed records has been read or carried out again. One row. Offsets are bytes from the stretch's first.
+TRACK: Final = np.dtype(
+    [
+        ("first", "<i8"),  # position of the stretch's first byte
+        ("size", "<i8"),  # bytes of the stretch
+        ("at", "<i8"),  # offset of the next record, between two batches of the next batch
+        ("begin", "<i8"),  # offset of the batch that is being carried out, NIL between two batches
+        ("end", "<i8"),  # offset behind its last record
+        ("crc", "<i8"),  # CRC of the last seal
+        ("last_position", "<i8"),  # inbound records behind this position, or of a later time, are not carried out
+        ("last_ns", "<i8"),
+        ("pause", "<i8"),  # no further batch is begun when so many inbound records were carried out
+        ("inbound", "<i8"),  # inbound records carried out
+        ("compared", "<i8"),  # records of the batches that were the same
+        ("digits", "<i8"),  # decimals of a second in a UTCTimestamp
+        ("max_length", "<i8"),  # longest frame taken, bytes
+        ("tolerance_ns", "<i8"),  # of SendingTime(52), 0 for any
+    ]
+)
+
+assert ORDER.itemsize == 88
 assert NAME.itemsize == 48
 assert LADDER_FAN == 1 << LADDER_BITS
 assert all(table.itemsize % 8 == 0 for table in (ECHO, SESSION, BOOK, SIDE, LEVEL, CORE))

@@ -14,7 +14,7 @@ from fixsim.engine.index import find_name, has_name_room, same_bytes
 from fixsim.engine.jit import kernel
 from fixsim.engine.symbols import find_book
 from fixsim.engine.tape import has_tape_room, put_record
-from fixsim.layout import NIL, Kind
+from fixsim.layout import NIL, Kind, Phase
 from fixsim.limits import RECORD_HEADER_BYTES, TEXT_BYTES_MAX
 
 #: Why `run_frames` stopped.
@@ -23,6 +23,7 @@ FULL = 1  # the batch must be sealed first
 LARGE = 2  # an order goes on in the next batch: seal this one, then `resume`
 
 IN = Kind.IN
+CONTINUOUS = Phase.CONTINUOUS
 NS_PER_DAY = 86_400_000_000_000
 D, F, G = 68, 70, 71
 DAY = 48
@@ -216,7 +217,7 @@ def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
         return 10
     row = m.books[book]
     lots, price, tif = read_lots(m, buffer, row), read_price(m, buffer, seen, row), read_tif(m, buffer, seen)
-    if lots < 0 or price < 0 or tif == 0 or row["halted"] != 0:
+    if lots < 0 or price < 0 or tif == 0 or row["phase"] != CONTINUOUS:
         return SLOW
     if not plain_handling(m, buffer, seen) or not has_level_room(m):
         return SLOW

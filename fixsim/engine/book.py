@@ -336,6 +336,7 @@ def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin,
     order["next"], order["prev"], order["level"], order["echo"] = NIL, NIL, NIL, echo
     order["day"], order["names"], order["book"], order["session"] = core["day"], 0, book, session
     order["side"], order["ord_type"], order["tif"], order["status"] = side, ord_type, tif, NEW
+    order["party"], order["inst"] = NIL, 0
     if echo != NIL:
         m.echoes[echo]["refs"] += 1
     name = add_name(m, session, slot, text, begin, length, 0)

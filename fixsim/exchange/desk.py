@@ -18,7 +18,7 @@ from fixsim.exchange.tape import Tape
 from fixsim.fix import tags
 from fixsim.fix.enums import BusinessRejectReason, CxlRejReason, MsgType, OrdRejReason, TimeInForce
 from fixsim.fix.message import Message
-from fixsim.layout import NIL
+from fixsim.layout import NIL, Phase
 from fixsim.limits import TEXT_BYTES_MAX
 
 OPEN: Final = frozenset({ord("0"), ord("1")})
@@ -110,7 +110,7 @@ class Desk:
         listing = self.listings.find_or_possible(symbol)
         if listing is None:
             return orders.Fault(OrdRejReason.UNKNOWN_SYMBOL, "Unknown Symbol(55)")
-        if symbol in self.listings.by_symbol and self.machine.books[listing.book]["halted"]:
+        if symbol in self.listings.by_symbol and self.machine.books[listing.book]["phase"] == Phase.HALTED:
             return orders.Fault(OrdRejReason.EXCHANGE_CLOSED, "Instrument is halted")
         fault = orders.offer_fault(message)
         if fault is not None:
@@ -223,7 +223,7 @@ class Desk:
         row = self.machine.orders[slot]
         book = self.machine.books[int(row["book"])]
         fault: str | None = None
-        if book["halted"]:
+        if book["phase"] == Phase.HALTED:
             fault = "Instrument is halted"
         elif message.get(tags.ORD_TYPE) != bytes([int(row["ord_type"])]):
             fault = "OrdType(40) differs from the order's"

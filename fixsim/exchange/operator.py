@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fixsim.errors import UsageError
 from fixsim.exchange.market import levels
 from fixsim.exchange.members import Member
+from fixsim.layout import Phase
 from fixsim.session import State
 from fixsim.units import format_decimal
 
@@ -137,7 +138,7 @@ def book(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     last = None
     if row["last_lots"]:
         last = {"price": price(int(row["last_price"])), "quantity": quantity(int(row["last_lots"]))}
-    return {"symbol": symbol, "halted": bool(row["halted"]), "bids": side(0), "asks": side(1), "last": last}
+    return {"symbol": symbol, "halted": bool(row["phase"] == Phase.HALTED), "bids": side(0), "asks": side(1), "last": last}
 
 
 def _set_halted(exchange: "Exchange", arguments: Arguments, halted: bool) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def _set_halted(exchange: "Exchange", arguments: Arguments, halted: bool) -> dic
     listing = exchange.listings.find(symbol.encode())
     if listing is None:
         raise UsageError(f"unknown symbol {symbol!r}")
-    exchange.machine.books[listing.book]["halted"] = halted
+    exchange.machine.books[listing.book]["phase"] = Phase.HALTED if halted else Phase.CONTINUOUS
     return {"symbol": symbol, "halted": halted}
 
 
