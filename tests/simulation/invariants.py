@@ -15,7 +15,7 @@ from fixsim.fix.dictionary import fix44
 from fixsim.fix.message import Message
 from fixsim.journal.reader import Reader
 from fixsim.journal.segments import journal_directory
-from fixsim.layout import NIL
+from fixsim.layout import NIL, Phase
 from simulation.scribe import ADMIN, RENEWED, Pairs, substance
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: OrdStatus(39) of an order that may still trade.
 NEW, PARTIALLY_FILLED = b"01"
+#: Phases in which orders are collected and nothing meets: then, and only then, a book may be crossed.
+COLLECTING = frozenset((Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.VOLATILITY_AUCTION, Phase.CLOSING_AUCTION))
 
 
 def look(world: "World") -> None:
@@ -34,17 +36,17 @@ def look(world: "World") -> None:
     if writer.position == world.looked_at:
         return  # nothing has happened since
     world.looked_at = writer.position
-    _look_at_books(exchange, world)
+    _look_at_books(exchange)
     _look_at_orders(exchange, world)
     _look_at_sessions(exchange, world)
 
 
-def _look_at_books(exchange: Exchange, world: "World") -> None:
+def _look_at_books(exchange: Exchange) -> None:
     """No book is crossed outside an auction."""
     machine = exchange.machine
     for symbol, listing in exchange.listings.by_symbol.items():
         bid, ask = (int(machine.sides[2 * listing.book + side]["best"]) for side in (0, 1))
-        if bid != NIL and ask != NIL and not world.phases.may_be_crossed(symbol):
+        if bid != NIL and ask != NIL and int(machine.books[listing.book]["phase"]) not in COLLECTING:
             prices = int(machine.levels[bid]["price"]), int(machine.levels[ask]["price"])
             assert prices[0] < prices[1], f"the book of {symbol!r} is crossed: {prices}"
 

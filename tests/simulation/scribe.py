@@ -118,12 +118,11 @@ class Story:
 class Scribe:
     """The witness. `story` is of everything sealed; `safe` is the position up to which it is on the disk."""
 
-    def __init__(self, phases: "Phases") -> None:
+    def __init__(self) -> None:
         self.story = Story()
         self.batches: list[bytes] = []
         self.safe = 0
         self._segment = 0
-        self._phases = phases
 
     # ------------------------------------------------------------ what is written
 
@@ -194,7 +193,6 @@ class Scribe:
             story.starts += 1
         elif kind == OPERATOR:
             story.operators += 1
-            self._take_command(json.loads(payload))
         elif kind == IN:
             story.came.append((position, payload))
             if header[10] == b"D\0":
@@ -207,9 +205,6 @@ class Scribe:
             story.told.append(resent)
             story.owed[header[15]].append(resent)
             story.resent[session].append(resent)
-
-    def _take_command(self, told: dict[str, object]) -> None:
-        self._phases.command(str(told["verb"]))
 
     def _take_said(self, said: Said, session: int, run: int, link: int) -> None:
         story, key = self.story, (session, run)
@@ -260,7 +255,6 @@ class Scribe:
         """The files as they are found after a crash. Nothing in front of `floor` may be missing, or be something else."""
         before = b"".join(self.batches)
         self.batches, self.story = [], Story()
-        self._phases.begin()
         for first, octets in segments:
             if first != 0 and first < self.story.end:
                 continue
@@ -322,28 +316,6 @@ class Scribe:
             fill_from = seq + 1
         if fill_from <= resent.end:
             yield fill_from, None, resent.end + 1
-
-
-class Phases:
-    """Whether a book may be crossed just now: only while an auction collects orders.
-
-    Trading is continuous today. An auction begins and ends by a command or a due deadline, which are records: whoever adds one
-    says so here, and `may_be_crossed` is what the invariants ask.
-    """
-
-    def __init__(self) -> None:
-        self._collecting: set[bytes] = set()
-
-    def begin(self) -> None:
-        """The journal is read from its beginning."""
-        self._collecting.clear()
-
-    def command(self, verb: str) -> None:
-        """An operator's command was carried out."""
-
-    def may_be_crossed(self, symbol: bytes) -> bool:
-        """Does an auction collect orders of this instrument?"""
-        return symbol in self._collecting
 
 
 class Stream:

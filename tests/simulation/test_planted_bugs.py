@@ -9,12 +9,14 @@ from unittest.mock import patch
 import pytest
 
 from fixsim.engine import book
-from fixsim.exchange import recovery
+from fixsim.exchange import opening
+from fixsim.exchange.course import Course, Until
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import RowCounters
 from fixsim.fix import tags
 from fixsim.journal import resend
 from fixsim.journal.disk import Disk
+from fixsim.journal.reader import Reader
 from fixsim.journal.record import SEAL_RECORD_BYTES
 from fixsim.journal.writer import Writer
 from fixsim.session import live
@@ -129,16 +131,12 @@ def seals_are_not_chained() -> AbstractContextManager[Any]:
 
 def recovery_skips_the_last_batch() -> AbstractContextManager[Any]:
     """A start does not carry out what was sealed last."""
-    replay = recovery.replay
 
-    def short(exchange: Exchange, rehearsal: recovery.Rehearsal, progress: Any = None) -> None:
-        batches = [rehearsal.batch, *rehearsal._batches]
-        rehearsal._batches = iter([one for one in batches[1:-1] if one is not None])
-        if len(batches) < 2:
-            rehearsal.batch = None
-        replay(exchange, rehearsal, progress)
+    def short(reader: Reader, until: Until) -> Course:
+        begins = [batch.begin for batch in reader.batches()]
+        return Course(reader, Until(position=begins[-1] - 1) if len(begins) > 1 else until)
 
-    return patch.object(recovery, "replay", short)
+    return patch.object(opening, "Course", short)
 
 
 def early_messages_are_dealt_with_twice() -> AbstractContextManager[Any]:
@@ -252,7 +250,7 @@ BUGS: tuple[tuple[Plant, str], ...] = (
     (resent_one_message_short, "was sent|for number|for a GapFill"),
     (a_report_is_not_sent, "was sent for"),
     (seals_are_not_chained, "the seal at"),
-    (recovery_skips_the_last_batch, "came to another state"),
+    (recovery_skips_the_last_batch, "came to another state|time goes back"),
     (early_messages_are_dealt_with_twice, "answered twice"),
     (a_sequence_reset_lowers, "expects"),
     (half_of_a_torn_batch_is_kept, "something unsealed was left"),

@@ -33,7 +33,7 @@ from simulation import invariants
 from simulation.disk import Killed, SimulatedDisk
 from simulation.network import MS, Agenda, Listener, Pipe, Poller, Socket
 from simulation.reader import Shipper
-from simulation.scribe import Phases, Scribe, Stream
+from simulation.scribe import Scribe, Stream
 from simulation.trader import SECOND, Trader, Wire
 
 START_NS = parse_utc_timestamp(b"20240102-10:00:00.000") or 0
@@ -91,8 +91,7 @@ class World:
         self.chance = Random(seed)
         self.agenda = Agenda(START_NS)
         self.durability = durability or self.chance.choice(("os", "sync"))
-        self.phases = Phases()
-        self.scribe = Scribe(self.phases)
+        self.scribe = Scribe()
         self.disk = SimulatedDisk(Random(seed + 1), self._wrote, self._synced)
         self.lines: dict[int, Any] = {}
         self._fd = 1_000
