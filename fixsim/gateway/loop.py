@@ -55,6 +55,7 @@ OWED = 4  # sessions are owed what could not be sent: `owed`, and how many bytes
 ROLLING = 8  # the next batch needs a new segment
 UNFINISHED = 16  # an order goes on in the next batch
 BROKEN = 32  # the batch could not be written, and nothing of it counts
+UNSYNCED = 64  # the batch was written and could not be brought to the disk: nothing more may be done
 
 _word = types.int64
 epoll_wait = types.ExternalFunction("epoll_wait", types.intc(types.intc, _word, types.intc, types.intc))
@@ -156,17 +157,17 @@ def put_seal(m, g):
 
 @kernel
 def write_batch(m, g):
-    """Seal the batch and write it; False when that failed, and nothing of it counts."""
+    """Seal the batch and write it, to the disk where that is promised; 0, or the flag that says what failed."""
     tape, row = m.tape[0], g.loop[0]
     crc = put_seal(m, g)
     length = tape["used"] + SEALED_BYTES
     if pwrite(row["journal"], address_of(m.batch, 0), length, tape["base"] - row["first"]) != length:
-        return False
+        return BROKEN
     if row["sync"] != 0 and fdatasync(row["journal"]) != 0:
-        return False
+        return UNSYNCED
     row["position"] = tape["base"] + length
     row["crc"] = crc
-    return True
+    return 0
 
 
 @kernel
@@ -196,8 +197,9 @@ def deliver(m, g):
     if tape["used"] == 0:
         return 0
     lap(g, FRAMES)
-    if not write_batch(m, g):
-        return BROKEN
+    failed = write_batch(m, g)
+    if failed != 0:
+        return failed
     seal_times(m)
     lap(g, WRITE)
     row["batches"] += 1
@@ -327,7 +329,7 @@ def turn(m, g, count, began):
     row = g.loop[0]
     records, first_id = row["taken"], m.core[0]["exec_id"]
     flags = take_events(m, g, count)
-    if flags & (OWED | BROKEN | UNFINISHED) == 0:
+    if flags & (OWED | BROKEN | UNSYNCED | UNFINISHED) == 0:
         flags |= deliver(m, g)
     end_turn(g, began, row["taken"] - records - (m.core[0]["exec_id"] - first_id))
     return flags
