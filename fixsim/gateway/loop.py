@@ -5,16 +5,18 @@ and returns: `gateway.lane` is its plain-Python side. Nothing is sent before the
 all state changes happen in the kernels both doors share (law 4). The system is called by the names libc has for it.
 """
 
+import mmap
 import platform
 import sys
 
+import numpy as np
 from numba import types
 
 from fixsim.engine.ascii import put_padded
 from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE, resume
 from fixsim.engine.checksum import crc32c
-from fixsim.engine.jit import kernel, loop
+from fixsim.engine.jit import kernel, loop, part
 from fixsim.engine.meter import add_stages, add_turns
 from fixsim.engine.scan import NINE, PREFIX, PREFIX_BYTES, SOH, ZERO
 from fixsim.engine.tape import gather_said, open_batch, seal_times
@@ -43,6 +45,12 @@ EPOLLIN = 1
 MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
 CLOCK_MONOTONIC = 1
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
+#: The longest batch that is copied into the mapped segment: a handful of orders. A longer one is written by the system, which
+#: is faster at that than pages that have to be made writable one by one.
+MAPPED_MAX = 4_096
+PAGE = mmap.PAGESIZE
+#: madvise(2): make pages writable now. An error is told, where touching them would be a signal.
+MADV_POPULATE_WRITE = 23
 #: Longest wait, ms.
 WAIT_MS_MAX = 500
 SEAL_KIND = Kind.SEAL
@@ -63,6 +71,8 @@ clock_gettime = types.ExternalFunction("clock_gettime", types.intc(types.intc, _
 recv = types.ExternalFunction("recv", _word(types.intc, _word, _word, types.intc))
 send = types.ExternalFunction("send", _word(types.intc, _word, _word, types.intc))
 pwrite = types.ExternalFunction("pwrite", _word(types.intc, _word, _word, _word))
+memcpy = types.ExternalFunction("memcpy", _word(_word, _word, _word))
+madvise = types.ExternalFunction("madvise", types.intc(_word, _word, types.intc))
 fdatasync = types.ExternalFunction("fdatasync", types.intc(types.intc))
 
 
@@ -180,13 +190,30 @@ def write_batch(m, g):
     tape, row = m.tape[0], g.loop[0]
     crc = put_seal(m, g)
     length = tape["used"] + SEALED_BYTES
-    if pwrite(row["journal"], address_of(m.batch, 0), length, tape["base"] - row["first"]) != length:
+    if length <= MAPPED_MAX and tape["base"] - row["first"] + length <= row["ready"]:
+        memcpy(row["map"] + tape["base"] - row["first"], address_of(m.batch, 0), length)
+    elif pwrite(row["journal"], address_of(m.batch, 0), length, tape["base"] - row["first"]) != length:
         return False
     if row["sync"] != 0 and fdatasync(row["journal"]) != 0:
         return False
     row["position"] = tape["base"] + length
     row["crc"] = crc
     return True
+
+
+@kernel
+def make_ready(g, length):
+    """A batch of `length` bytes was written: if it was a short one, the next probably is, and should find its pages ready."""
+    row = g.loop[0]
+    at = row["position"] - row["first"]
+    if row["map"] == 0 or length > MAPPED_MAX or at + MAPPED_MAX <= row["ready"]:
+        return
+    begin = max(row["ready"], at & -PAGE)
+    end = (at + MAPPED_MAX + PAGE - 1) & -PAGE
+    if madvise(row["map"] + begin, end - begin, MADV_POPULATE_WRITE) == 0:
+        row["ready"] = end
+    else:
+        row["map"], row["ready"] = 0, 0
 
 
 @kernel
@@ -211,19 +238,17 @@ def send_said(m, g, session):
 
 @kernel
 def deliver(m, g):
-    """Seal, write and send the batch, and begin the next one; flags for what somebody else must do first."""
+    """Seal, write and send the batch, and begin the next one; flags for what somebody else must do first.
+
+    Whatever may wait happens behind the sending.
+    """
     tape, row = m.tape[0], g.loop[0]
     if tape["used"] == 0:
         return 0
     lap(g, FRAMES)
     if not write_batch(m, g):
         return BROKEN
-    seal_times(m)
     lap(g, WRITE)
-    row["batches"] += 1
-    row["bytes"] += tape["used"]
-    row["taken"] += tape["count"]
-    add_row(g, 0, 0, tape["count"], tape["used"])
     for i in range(tape["touched"]):
         session = m.touched[i]
         sent = send_said(m, g, session)
@@ -231,6 +256,12 @@ def deliver(m, g):
             g.owed[row["owed"]], g.taken[row["owed"]] = session, sent
             row["owed"] += 1
     lap(g, SEND)
+    seal_times(m)
+    row["batches"] += 1
+    row["bytes"] += tape["used"]
+    row["taken"] += tape["count"]
+    add_row(g, 0, 0, tape["count"], tape["used"])
+    make_ready(g, tape["used"] + SEALED_BYTES)
     if row["owed"] != 0:
         tape["used"] = 0  # what is owed lies in the batch until the next one begins
         return OWED | (ROLLING if row["position"] > row["last"] else 0)
@@ -261,13 +292,13 @@ def may_become_a_frame(octets, begin, end, max_length):
     return whole > length and whole <= max_length
 
 
-@kernel
+@part
 def take_frames(m, g, place, end):
     """Carry out the first `end` bytes of the inbox for a connection, as far as the fast door goes; flags."""
     row, connection = g.loop[0], g.connections[place]
-    session = connection["session"]
+    session = np.int64(connection["session"])  # as the other door calls it: nothing is compiled twice
     octets = as_array(g.inbox)
-    at = 0
+    at = np.int64(0)
     flags = 0
     while flags == 0:
         begun = at
@@ -294,7 +325,7 @@ def take_frames(m, g, place, end):
     return flags | ATTENTION
 
 
-@kernel
+@part
 def take_event(m, g, place):
     """Read from a connection that is ready and carry out what came; flags."""
     row, connection = g.loop[0], g.connections[place]
@@ -322,7 +353,7 @@ def own_connection(m, g, mask, fd):
     return place
 
 
-@kernel
+@part
 def take_events(m, g, count):
     """Carry out what is ready; flags. A connection that needs somebody else ends the turn: the others are still ready then."""
     row = g.loop[0]
@@ -341,7 +372,7 @@ def take_events(m, g, count):
     return flags | (OTHERS if row["others"] != 0 else 0)
 
 
-@kernel
+@part
 def turn(m, g, count, began):
     """Carry out what is ready, and deliver what was said; flags."""
     row = g.loop[0]
