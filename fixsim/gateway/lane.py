@@ -206,7 +206,7 @@ class Lane:
     def _map(self) -> None:
         """Have the present segment in memory as well, where the system can."""
         row = self._row
-        self._mapped, row["map"], row["ready"] = int(row["first"]), 0, 0
+        self._mapped, row["map"], row["ready"], row["shed"] = int(row["first"]), 0, 0, 0
         try:
             pages = mmap.mmap(int(row["journal"]), self._writer.segment_bytes)
         except (OSError, ValueError):

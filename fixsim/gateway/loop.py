@@ -51,6 +51,9 @@ MAPPED_MAX = 4_096
 PAGE = mmap.PAGESIZE
 #: madvise(2): make pages writable now. An error is told, where touching them would be a signal.
 MADV_POPULATE_WRITE = 23
+#: Let go of pages; what they hold is in the file. So many bytes at a time, or a segment would be let go of all at once.
+MADV_DONTNEED = 4
+SHED_BYTES = 1 << 20
 #: Longest wait, ms.
 WAIT_MS_MAX = 500
 SEAL_KIND = Kind.SEAL
@@ -210,10 +213,14 @@ def make_ready(g, length):
         return
     begin = max(row["ready"], at & -PAGE)
     end = (at + MAPPED_MAX + PAGE - 1) & -PAGE
-    if madvise(row["map"] + begin, end - begin, MADV_POPULATE_WRITE) == 0:
-        row["ready"] = end
-    else:
+    if madvise(row["map"] + begin, end - begin, MADV_POPULATE_WRITE) != 0:
         row["map"], row["ready"] = 0, 0
+        return
+    row["ready"] = end
+    behind = (begin & -SHED_BYTES) - SHED_BYTES
+    if behind > row["shed"]:
+        madvise(row["map"] + row["shed"], behind - row["shed"], MADV_DONTNEED)
+        row["shed"] = behind
 
 
 @kernel
