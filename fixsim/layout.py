@@ -322,6 +322,9 @@ LOOP: Final = np.dtype(
         ("journal", "<i8"),  # file descriptor of the segment
         ("first", "<i8"),  # position of the segment's first byte
         ("last", "<i8"),  # position behind which no batch may begin in this segment
+        ("map", "<i8"),  # where the segment lies in memory, 0 for nowhere
+        ("ready", "<i8"),  # bytes of the segment, from its first, up to which its pages there may be written at no cost
+        ("shed", "<i8"),  # bytes of the segment, from its first, whose pages there were let go
         ("position", "<i8"),  # where the next batch lies
         ("crc", "<i8"),  # CRC of the last seal
         ("sync", "<i8"),  # 1: a batch is on the disk before it is sent

@@ -7,7 +7,7 @@ An order that fills more makers than one batch has room for stops in front of a 
 import numpy as np
 
 from fixsim.engine.index import add_name, drop_name, name_rows
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, part
 from fixsim.engine.ladder import HEIGHT_MAX, ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
 from fixsim.engine.report import report
 from fixsim.engine.tape import has_tape_room
@@ -222,7 +222,7 @@ def close(m, slot):
 # ---------------------------------------------------------------- matching
 
 
-@kernel
+@part
 def fill(m, taker, maker, row, lots):
     """Trade `lots` of `taker` against `maker`, the oldest order of LEVEL row `row`, and report it to both."""
     price = np.int64(m.levels[row]["price"])
@@ -256,7 +256,7 @@ def limit_key(order, opposite):
     return price_key(opposite, np.int64(order["price"]))
 
 
-@kernel
+@part
 def match(m, slot):
     """Trade as long as the price allows; False when the batch has no room for another fill."""
     order = m.orders[slot]
