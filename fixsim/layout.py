@@ -81,8 +81,14 @@ SEAL: Final = np.dtype(
     ]
 )
 
-#: Payload of a RESEND record: MsgSeqNums, both inclusive.
-RESEND: Final = np.dtype([("begin", "<i8"), ("end", "<i8")])
+#: Payload of a RESEND record: what is said again, and how far back the journal is looked at for it.
+RESEND: Final = np.dtype(
+    [
+        ("begin", "<i8"),  # first MsgSeqNum said again
+        ("end", "<i8"),  # last one
+        ("floor", "<i8"),  # what was said in front of this position is covered by a GapFill
+    ]
+)
 
 assert RECORD.itemsize == RECORD_HEADER_BYTES
 assert SEAL.itemsize % RECORD_ALIGN == 0
@@ -275,6 +281,7 @@ CORE: Final = np.dtype(
         ("sessions_id", "<i8"),  # last session id given
         ("link", "<i8"),  # last connection number given
         ("venue_ns", "<i8"),  # venue time where an operator drives it, ns since 1970 UTC; 0 where it is the time of the turn
+        ("floor", "<i8"),  # journal position in front of which nothing is said again
         ("orders_fresh", "<i4"),  # rows never used begin here
         ("orders_free", "<i4"),  # head of the list of rows to use again
         ("names_fresh", "<i4"),
@@ -351,6 +358,9 @@ LOOP: Final = np.dtype(
         ("journal", "<i8"),  # file descriptor of the segment
         ("first", "<i8"),  # position of the segment's first byte
         ("last", "<i8"),  # position behind which no batch may begin in this segment
+        ("map", "<i8"),  # where the segment lies in memory, 0 for nowhere
+        ("ready", "<i8"),  # bytes of the segment, from its first, up to which its pages there may be written at no cost
+        ("shed", "<i8"),  # bytes of the segment, from its first, whose pages there were let go
         ("position", "<i8"),  # where the next batch lies
         ("crc", "<i8"),  # CRC of the last seal
         ("sync", "<i8"),  # 1: a batch is on the disk before it is sent
@@ -370,6 +380,28 @@ LOOP: Final = np.dtype(
         ("rows", "<i8"),  # turns and batches that are not in their histograms yet
         ("timing", "<i8"),  # 1: the stages of this turn are timed
         ("lap_ns", "<i8"),  # monotonic time of the end of the last stage
+    ]
+)
+
+# ---------------------------------------------------------------- a journal that is carried out again
+
+#: How far a stretch of sealed records has been read or carried out again. One row. Offsets are bytes from the stretch's first.
+TRACK: Final = np.dtype(
+    [
+        ("first", "<i8"),  # position of the stretch's first byte
+        ("size", "<i8"),  # bytes of the stretch
+        ("at", "<i8"),  # offset of the next record, between two batches of the next batch
+        ("begin", "<i8"),  # offset of the batch that is being carried out, NIL between two batches
+        ("end", "<i8"),  # offset behind its last record
+        ("crc", "<i8"),  # CRC of the last seal
+        ("last_position", "<i8"),  # inbound records behind this position, or of a later time, are not carried out
+        ("last_ns", "<i8"),
+        ("pause", "<i8"),  # no further batch is begun when so many inbound records were carried out
+        ("inbound", "<i8"),  # inbound records carried out
+        ("compared", "<i8"),  # records of the batches that were the same
+        ("digits", "<i8"),  # decimals of a second in a UTCTimestamp
+        ("max_length", "<i8"),  # longest frame taken, bytes
+        ("tolerance_ns", "<i8"),  # of SendingTime(52), 0 for any
     ]
 )
 

@@ -30,6 +30,7 @@ FLOORS: Final = {
     "console": (*GROUND, "fix", "journal", "feed"),
     "client": (*GROUND, "fix", "session"),
     "gateway": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "feed", "audit", "client"),
+    "shadow": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "feed", "audit", "client", "gateway"),
     "bench": (*GROUND, "fix", "engine", "session", "journal", "reference", "exchange", "feed", "audit", "client", "gateway"),
 }
 #: Rooms in which the same inputs must always give the same outputs.

@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
 from fixsim.config.checks import between, each_one_of, one_of
-from fixsim.config.running import Console, Process, StreetSettings
+from fixsim.config.running import Console, Process, ShadowSettings, StreetSettings
 from fixsim.config.schedules import Schedule
 from fixsim.limits import (
     COMP_ID_BYTES_MAX,
@@ -319,6 +319,10 @@ class JournalSettings:
     durability: str = field(default="os", metadata=one_of("os", "sync"))
     #: Size of one segment file.
     segment_bytes: int = field(default=SEGMENT_BYTES, metadata=between(SEGMENT_BYTES, 1 << 34))
+    #: How long what was said can be asked for again; older segments are retired. 0 keeps everything.
+    resend_retention_s: int = field(default=0, metadata=between(0, 10 * 366 * 86_400))
+    #: What is retired is compressed and stays readable; false removes it.
+    archive: bool = True
 
 
 @dataclass(frozen=True)
@@ -369,6 +373,7 @@ class Config:
     process: Process = Process()
     street: StreetSettings = StreetSettings()
     console: Console = Console()
+    shadow: ShadowSettings = ShadowSettings()
 
     @cached_property
     def _symbols(self) -> tuple[str, ...]:

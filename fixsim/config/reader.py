@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -84,7 +85,7 @@ def _build(kind: type[T], table: Any, where: str, faults: Faults, inherited: dic
     for key in table:
         if key not in known:
             faults.note(f"{where}{key}", f"unknown key{_hint(key, list(known))}")
-    hints = get_type_hints(kind)
+    hints = _types_of(kind)  # type: ignore[arg-type]  # a class can be hashed
     values: dict[str, Any] = dict(inherited or {})
     for name, item in known.items():
         if name in table:
@@ -101,6 +102,12 @@ def _build(kind: type[T], table: Any, where: str, faults: Faults, inherited: dic
     built = kind(**values)
     _check_entry(built, where, faults)
     return built
+
+
+@cache
+def _types_of(kind: type) -> dict[str, Any]:
+    """Types of the fields of a dataclass: found once, a start reads as many configurations as there were starts before."""
+    return get_type_hints(kind)
 
 
 def _hint(key: str, known: list[str]) -> str:

@@ -11,7 +11,7 @@ from fixsim.engine import scan
 from fixsim.engine.ascii import put_bytes
 from fixsim.engine.book import MORE, cancel, enter, has_level_room, has_order_room, replace
 from fixsim.engine.index import find_name, has_name_room, same_bytes
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, part
 from fixsim.engine.levels import MARKET
 from fixsim.engine.symbols import find_book
 from fixsim.engine.tape import has_tape_room, put_record
@@ -186,7 +186,7 @@ def own_open_order(m, session, buffer, book, side):
     return slot
 
 
-@kernel
+@part
 def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
     """Carry out the frame at `begin` if it can be, and say its answers.
 

@@ -8,7 +8,7 @@ An order that fills more makers than one batch has room for stops in front of a 
 import numpy as np
 
 from fixsim.engine.index import add_name
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, part
 from fixsim.engine.ladder import HEIGHT_MAX, ladder_first_from, price_key
 from fixsim.engine.levels import MARKET, leave, own_side, park, rest, unlink, unpark
 from fixsim.engine.memory import close, limit_names, retire, take_order
@@ -36,7 +36,7 @@ ADDED_LIQUIDITY, REMOVED_LIQUIDITY = 0x31, 0x32
 # ---------------------------------------------------------------- matching
 
 
-@kernel
+@part
 def fill(m, taker, maker, row, lots):
     """Trade `lots` of `taker` against `maker`, the oldest order of LEVEL row `row`, and report it to both."""
     price = np.int64(m.levels[row]["price"])
@@ -70,7 +70,7 @@ def limit_key(order, opposite):
     return price_key(opposite, np.int64(order["price"]))
 
 
-@kernel
+@part
 def match(m, slot):
     """Trade as long as the price allows; False when the batch has no room for another fill."""
     order = m.orders[slot]

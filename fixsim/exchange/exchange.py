@@ -46,7 +46,8 @@ from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.enums import BusinessRejectReason, MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
-from fixsim.layout import NEVER, NIL, RESEND, Kind
+from fixsim.journal.record import resend_payload
+from fixsim.layout import NEVER, NIL, Kind
 from fixsim.limits import FRAME_BYTES_MAX
 from fixsim.session import (
     Deliver,
@@ -397,8 +398,7 @@ class Exchange:
                 frame = self.tape.frame(event.token) if event.token >= self.tape.base else self.fetch(event.token)
                 member.session.receive(decode(frame, check=False), event.token, self.tape.now_ns)
             case Resend():
-                payload = event.begin.to_bytes(8, "little") + event.end.to_bytes(8, "little")
-                assert len(payload) == RESEND.itemsize
+                payload = resend_payload(event.begin, event.end, int(self.core["floor"]))
                 position = self.tape.record(
                     Kind.RESEND, payload, member.id, member.run, back=int(member.row["last_out"]), link=member.link
                 )

@@ -77,6 +77,11 @@ class Place(NamedTuple):
     crc: int
 
 
+#: From a place on over whole batches in the bytes of a segment, whose first lies at the position that is given: the place
+#: in front of the first thing that is not plainly a batch in order.
+Skim = Callable[[memoryview, int, Place], Place]
+
+
 class Stop(NamedTuple):
     """Why there is no batch: `position` of the first byte to blame, `end` of what is sealed; no reason means
     a clean end.
@@ -90,8 +95,10 @@ class Stop(NamedTuple):
 class Reader:
     """A journal directory, read. `directory` need not exist yet: that is an empty journal."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, skim: Skim | None = None) -> None:
+        """`skim`, where there is one, goes over batches quicker than this reader when it looks for the end."""
         self._segments = Segments(directory)
+        self._skim = skim
         self._known = Place(0, 0)
         self._hot: Segment | None = None
 
@@ -113,15 +120,23 @@ class Reader:
             if segment is not None and segment.first == first:
                 yield segment
 
-    def batches(self, position: int | None = None, *, live: bool = False) -> Iterator[Batch]:
+    def segment_at(self, position: int) -> Segment | None:
+        """The segment that holds `position`; None when there is none."""
+        segment = self._segments.at(position)
+        return segment if segment is not None and segment.first <= position < segment.end else None
+
+    def batches(self, position: int | None = None, *, live: bool = False, crc: int | None = None) -> Iterator[Batch]:
         """Sealed batches from `position` on, which is where a batch may begin (`Batch.end`), or None for the
         first.
 
         Ends where the sealed journal ends. Raises JournalCorrupt at damage in front of sealed records. With
         `live` a clean end is believed without searching behind it: for readers that come back every few
-        milliseconds.
+        milliseconds. `crc` is that of the seal in front of `position`, where the caller has checked it.
         """
-        place = self._place(self.first if position is None else position)
+        if position is None or crc is None:
+            place = self._place(self.first if position is None else position)
+        else:
+            place = Place(position, crc)
         while True:
             step = self._step(place)
             if isinstance(step, Stop):
@@ -172,16 +187,28 @@ class Reader:
         """The seal behind `batch`."""
         return self._seal_at(batch.end - SEAL_RECORD_BYTES)
 
+    def crc_at(self, position: int) -> int:
+        """CRC of the seal that ends at `position`, 0 in front of the first. JournalError when none that holds does."""
+        return self._place(position).crc
+
+    def trust(self, position: int) -> None:
+        """What lies in front of `position`, which is behind a seal, is not read again to find the end of the journal. Raises
+        JournalError when no seal ends there.
+        """
+        self._known = self._place(position)
+
     def last_seal(self) -> Tail:
         """Where the sealed journal ends; JournalCorrupt for damage in front of it.
 
-        Goes on from the last batch that this reader was already asked for, so that recovery reads everything
-        once.
+        Goes on from the last batch that this reader was already asked for, or that it was told to trust, so that recovery
+        reads everything at most once.
         """
-        if self.first != 0:
+        if self.first > self._known.position:
             raise JournalCorrupt(f"the journal begins at position {self.first}: the start is missing", 0)
-        for _ in self.batches(self._known.position):
-            pass
+        while next(self.batches(self._known.position), None) is not None:
+            if self._skim is not None:
+                octets, offset = self.locate(self._known.position - 1)
+                self._known = self._skim(octets, self._known.position - 1 - offset, self._known)
         while True:
             stop = self._step(self._known)
             if isinstance(stop, Stop):
@@ -201,6 +228,11 @@ class Reader:
         the writer.
         """
         self._segments.forget(first)
+        self._hot = None
+
+    def let_go(self, position: int) -> None:
+        """Give back the memory of segments in front of `position`: nobody asks for them any more."""
+        self._segments.let_go(position)
         self._hot = None
 
     # ------------------------------------------------------------ one step

@@ -29,7 +29,8 @@ LAYERS = ["scan", "admit", "book", "report", "tape", "journal", "turn", "gateway
 def test_books_give_the_reports_the_flow_expects(flow: str) -> None:
     figures = measure_books(PLAN, flow)
     assert figures["correct"] and figures["operations"] == 600 and figures["reports"] >= 600
-    assert all(figures[f"{name}_per_s"]["median"] > 0 for name in ("empty", "matching", "with_reports"))
+    assert all(figures[f"{name}_per_s"]["median"] > 0 for name in ("empty", "matching", "with_ids", "with_reports"))
+    assert 0 < figures["matching_ns"]["p50"] <= figures["matching_ns"]["p99"] <= figures["matching_ns"]["max"]
 
 
 def test_books_begin_with_as_many_orders_as_asked_for() -> None:
@@ -51,6 +52,9 @@ def test_the_fast_door_takes_the_whole_flow() -> None:
 def test_a_journal_is_recovered_to_its_end() -> None:
     figures = measure_recovery(PLAN, lambda line: None)
     assert figures["correct"] and figures["orders"] == 5_600 and figures["journal_bytes"] > 5_600 * 400
+    assert figures["messages"] > 2 * 5_600
+    for name in ("recovered_orders", "recovered_messages", "replayed_orders", "read_baseline_orders"):
+        assert figures[f"{name}_per_s"]["median"] > 0
 
 
 def test_journal_figures_stand_beside_a_bare_write(tmp_path: Path) -> None:
