@@ -12,6 +12,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
+from fixsim.config.breakers import Breaker, MarketBreaker
 from fixsim.config.checks import between, each_one_of, one_of
 from fixsim.config.running import Console, Process, StreetSettings
 from fixsim.limits import (
@@ -173,6 +174,8 @@ class Instrument:
     reference_price: Decimal | None = field(default=None, metadata={"check": _positive})
     #: How orders meet.
     matching: str = field(default="price-time", metadata=one_of("price-time"))
+    #: What stops it when its price runs away: a name of `[[breakers]]`, or a ready-made one; needs a reference price.
+    breaker: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -357,6 +360,8 @@ class Config:
     venue: Venue = Venue()
     instruments: tuple[Instrument, ...] = ()
     counterparties: tuple[Counterparty, ...] = ()
+    breakers: tuple[Breaker, ...] = ()
+    market_breaker: MarketBreaker | None = None
     house: House | None = None
     capacities: Capacities = Capacities()
     tls: Tls | None = None

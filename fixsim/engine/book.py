@@ -6,6 +6,7 @@ An order that fills more makers than one batch has room for stops in front of a 
 
 import numpy as np
 
+from fixsim.engine.corridor import is_beyond, is_outside, is_watched, note_trade, raise_alarm, touches_bound
 from fixsim.engine.index import add_name, drop_name, name_rows
 from fixsim.engine.jit import kernel
 from fixsim.engine.ladder import HEIGHT_MAX, ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
@@ -17,6 +18,7 @@ from fixsim.limits import ORDER_NAMES_MAX, PRICE_TICKS_MAX
 #: What an order kernel returns.
 DONE = 0
 MORE = 1  # the batch is full: seal it, then `resume`
+HELD = 2  # a breaker must look at `core.taker` before it goes on: `exchange.breakers`
 
 BUY = 0x31
 MARKET = 0x31
@@ -55,7 +57,11 @@ def take_level(m, price):
 @kernel
 def remove_level(m, side, row):
     """Take an empty level out of its side, and find the best price again if it was that."""
-    key = price_key(side, np.int64(m.levels[row]["price"]))
+    price = np.int64(m.levels[row]["price"])
+    key = price_key(side, price)
+    book = side >> 1
+    if m.books[book]["confined"] != 0 and touches_bound(m.books[book], side & 1 == 0, price):
+        raise_alarm(m, book)
     ladder_remove(m, side, key)
     if m.sides[side]["best"] == row:
         m.sides[side]["best"] = ladder_first_from(m, side, key)
@@ -74,6 +80,9 @@ def rest(m, slot):
     key = price_key(side, price)
     row = ladder_find(m, side, key)
     ladder = m.sides[side]
+    book = side >> 1
+    if m.books[book]["confined"] != 0 and touches_bound(m.books[book], side & 1 == 0, price):
+        raise_alarm(m, book)
     if row == NIL:
         row = take_level(m, price)
         ladder_insert(m, side, key, row)
@@ -258,19 +267,28 @@ def limit_key(order, opposite):
 
 @kernel
 def match(m, slot):
-    """Trade as long as the price allows; False when the batch has no room for another fill."""
+    """Trade as long as the price allows. Returns DONE, MORE when the batch has no room, HELD when a breaker must look first."""
     order = m.orders[slot]
+    book = np.int64(order["book"])
+    watched = is_watched(m.books[book])
     opposite = own_side(order) ^ 1
     limit = limit_key(order, opposite)
     while order["leaves"] > 0:
         row = np.int64(m.sides[opposite]["best"])
-        if row == NIL or price_key(opposite, np.int64(m.levels[row]["price"])) > limit:
+        if row == NIL:
             break
+        price = np.int64(m.levels[row]["price"])
+        if price_key(opposite, price) > limit:
+            break
+        if watched and is_outside(m.books[book], price):
+            return HELD
         if not has_tape_room(m):
-            return False
+            return MORE
         maker = np.int64(m.levels[row]["head"])
         fill(m, slot, maker, row, min(np.int64(order["leaves"]), np.int64(m.orders[maker]["leaves"])))
-    return True
+        if watched and not note_trade(m, book, price):
+            return HELD
+    return DONE
 
 
 @kernel
@@ -279,11 +297,13 @@ def can_fill_whole(m, slot):
     order = m.orders[slot]
     opposite = own_side(order) ^ 1
     limit = limit_key(order, opposite)
+    book = m.books[np.int64(order["book"])]
     wanted = np.int64(order["leaves"])
     row = np.int64(m.sides[opposite]["best"])
     while row != NIL and wanted > 0:
-        key = price_key(opposite, np.int64(m.levels[row]["price"]))
-        if key > limit:
+        price = np.int64(m.levels[row]["price"])
+        key = price_key(opposite, price)
+        if key > limit or is_outside(book, price):
             break
         wanted -= np.int64(m.levels[row]["lots"])
         row = ladder_first_from(m, opposite, key + 1)
@@ -301,17 +321,29 @@ def cancel_rest(m, slot, exec_type, name, orig, route):
 
 @kernel
 def work(m, slot):
-    """Match an accepted order and settle what is left of it. Returns DONE or MORE."""
+    """Match an accepted order and settle what is left of it. Returns DONE, MORE or HELD."""
     order = m.orders[slot]
-    whole = order["tif"] != FOK or order["cum"] > 0 or can_fill_whole(m, slot)
-    if whole and not match(m, slot):
-        m.core[0]["taker"] = slot
-        return MORE
-    m.core[0]["taker"] = NIL
+    if order["tif"] != FOK or order["cum"] > 0 or can_fill_whole(m, slot):
+        stopped = match(m, slot)
+        if stopped != DONE:
+            m.core[0]["taker"] = slot
+            return stopped
+    return settle(m, slot)
+
+
+@kernel
+def settle(m, slot):
+    """What is left of an order that has met whom it could: nothing, a cancel, or a place in the book. Returns DONE or HELD."""
+    order = m.orders[slot]
+    core = m.core[0]
+    core["taker"] = NIL
     if order["leaves"] == 0:
         close(m, slot)
     elif order["tif"] == FOK or order["tif"] == IOC or order["ord_type"] == MARKET:
         cancel_rest(m, slot, CANCELED, np.int64(order["name"]), NIL, np.int64(order["echo"]))
+    elif m.books[order["book"]]["confined"] != 0 and is_beyond(m.books[order["book"]], order["side"], order["price"]):
+        core["taker"] = slot
+        return HELD
     else:
         rest(m, slot)
     return DONE
@@ -322,7 +354,7 @@ def work(m, slot):
 
 @kernel
 def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin, length):
-    """Accept a NewOrderSingle(D): report it, match it, settle it. Returns DONE or MORE.
+    """Accept a NewOrderSingle(D): report it, match it, settle it. Returns DONE, MORE or HELD.
 
     `side`, `ord_type`, `tif` are ASCII codes, `price` ticks (0 for market), `lots` lots, `echo` an ECHO row or NIL; the
     ClOrdID is `length` bytes of `text` from `begin`. All refusals were looked for before.
@@ -364,7 +396,7 @@ def cancel(m, slot, route, text, begin, length):
 
 @kernel
 def replace(m, slot, price, lots, route, text, begin, length):
-    """Accept an OrderCancelReplaceRequest(G) for a resting order. Returns DONE or MORE.
+    """Accept an OrderCancelReplaceRequest(G) for a resting order. Returns DONE, MORE or HELD.
 
     `lots` is the new total, `price` the new price in ticks (0 for a market order); both are known to be good. `route`
     is the ECHO row with the request's routing, or NIL. Less at the same price keeps the place.
@@ -401,7 +433,7 @@ def expire(m, slot):
 
 @kernel
 def resume(m):
-    """Go on with the order that did not fit the last batch. Returns DONE or MORE."""
+    """Go on with the order that did not fit the last batch. Returns DONE, MORE or HELD."""
     return work(m, np.int64(m.core[0]["taker"]))
 
 

@@ -284,11 +284,14 @@ class Desk:
                 engine_book.forget_all(self.machine, session)
 
     def finish(self, more: int) -> None:
-        """Let an order that is larger than a batch go on in the next ones."""
-        while more == engine_book.MORE:
-            self.commit()
-            self.tape.begin(self.tape.now_ns)
-            more = engine_book.resume(self.machine)
+        """Let an order that is larger than a batch go on in the next ones, and breakers look at what it did."""
+        while more != engine_book.DONE or self.core["alarm"]:
+            if more == engine_book.MORE:
+                self.commit()
+                self.tape.begin(self.tape.now_ns)
+                more = engine_book.resume(self.machine)
+            else:
+                more = self.look()
 
 
 def required(message: Message, tag: int) -> bytes:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from fixsim import __version__
 from fixsim.config import Config, Counterparty
-from fixsim.engine.batch import FULL, LARGE, run_frames
-from fixsim.engine.book import MORE
+from fixsim.engine.batch import BREAK, FULL, LARGE, run_frames
+from fixsim.engine.book import DONE, HELD, MORE
 from fixsim.engine.machine import Machine, new_machine
 from fixsim.engine.tape import said_positions, seal_times
 from fixsim.errors import BusinessRejection, GarbledMessage
@@ -259,6 +259,8 @@ class Exchange:
             at, why = run_frames(self.machine, member.slot, octets, at, end, venue.max_message_size, tolerance_ns)
             if why == LARGE:
                 self.desk.finish(MORE)
+            elif why == BREAK:
+                self.look()
             elif why == FULL:
                 self.make_room()
             else:
@@ -270,6 +272,10 @@ class Exchange:
     def go_on(self) -> None:
         """Let an order that was larger than a batch go on; the batch before is sealed."""
         self.desk.finish(MORE)
+
+    def look(self) -> None:
+        """Let the breakers look at what just happened, and the order go on that waits for them, if there is one."""
+        self.desk.finish(HELD if self.core["taker"] != NIL else DONE)
 
     def take_frame(self, link: int, frame: bytes) -> None:
         """One frame of a link, at the time of the turn."""
