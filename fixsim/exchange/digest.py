@@ -46,6 +46,7 @@ _VIEW: Final = "a view of a state table"
 
 #: Attributes that are not state, and why.
 NOT_STATE: Final = {
+    "Exchange.agenda": _WIRED,
     "Exchange.config": _CONFIGURED,
     "Exchange.core": _VIEW,
     "Exchange.machine": "its tables are state, see STATE_TABLES",
@@ -65,6 +66,8 @@ NOT_STATE: Final = {
     "Exchange.market": _WIRED,
     "Exchange.members": _WIRED,
     "Exchange.tape": _WIRED,
+    "Agenda._sources": _WIRED,
+    "DayTurn.desk": _WIRED,
     "Deadlines._heap": "an order of the conversations by their deadlines",
     "Deadlines._pushed": "breaks ties in that order; what is due is sorted by row",
     "Member.counterparty": _CONFIGURED,

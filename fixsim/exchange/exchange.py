@@ -21,14 +21,16 @@ from fixsim.engine.machine import Machine, new_machine
 from fixsim.engine.tape import said_positions, seal_times
 from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
+from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.answers import business_reject
 from fixsim.exchange.capacity import sizes
+from fixsim.exchange.day import DayTurn
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members
-from fixsim.exchange.operator import carry_out
+from fixsim.exchange.operator.verbs import carry_out
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
@@ -101,6 +103,8 @@ class Exchange:
         self.desk = Desk(self.machine, self.tape, self.listings, self.commit)
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
+        self.agenda = Agenda()
+        self.agenda.add(Place.DAY, DayTurn(self.desk))
         self.links: dict[int, Member] = {}
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
@@ -315,11 +319,16 @@ class Exchange:
 
     # ---- time
 
+    @property
+    def venue_ns(self) -> int:
+        """Venue time of the turn, ns since 1970 UTC: what happened when, and what is due."""
+        return self.tape.now_ns
+
     def next_deadline_ns(self) -> int:
         """When `tick` should be called next, ns."""
         if self._postponed:
             return self.tape.now_ns
-        return min(self.deadlines.next_ns(), (int(self.core["day"]) + 1) * NS_PER_DAY, self.reset_at_ns)
+        return min(self.deadlines.next_ns(), self.agenda.next_ns(), self.reset_at_ns)
 
     def tick(self, now_ns: int) -> None:
         """A deadline may be due. Nothing is recorded when none is."""
@@ -327,10 +336,7 @@ class Exchange:
             return
         self.tape.begin(now_ns)
         self.tape.record(Kind.TICK, b"")
-        day = utc_day(now_ns)
-        if day > self.core["day"]:
-            self.core["day"] = day
-            self.desk.new_day(day)
+        self.agenda.run(self.venue_ns)
         if now_ns >= self.reset_at_ns:
             self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, now_ns)
             self._reset_sessions()
@@ -412,11 +418,11 @@ class Exchange:
 
     # ---- operator
 
-    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int) -> dict[str, Any]:
-        """An operator's command: recorded, carried out, answered."""
+    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int, why: str = "") -> dict[str, Any]:
+        """An operator's command: recorded with who asks for it and why, carried out, answered."""
         self.tape.begin(now_ns)
         self.make_room()
-        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who}, sort_keys=True).encode()
+        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who, "why": why}, sort_keys=True).encode()
         self.tape.record(Kind.OPERATOR, payload)
         return carry_out(self, verb, arguments)
 

@@ -166,7 +166,7 @@ def carry_out(exchange: Exchange, kind: int, time_ns: int, link: int, payload: b
             _link(exchange, link, json.loads(payload), time_ns)
         case Kind.OPERATOR:
             said = json.loads(payload)
-            exchange.command(said["verb"], said["arguments"], said["who"], time_ns)
+            exchange.command(said["verb"], said["arguments"], said["who"], time_ns, said["why"])
         case Kind.START:
             exchange.start(payload, time_ns)
             exchange.adopt(started_with(payload))
