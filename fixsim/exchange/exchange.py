@@ -133,11 +133,13 @@ class Exchange:
 
     def start(self, payload: bytes, now_ns: int) -> None:
         """A process has started: whatever was connected is not any more."""
-        slept_over_reset = bool(self.tape.now_ns) and now_ns >= self.reset_at_ns
+        before_ns = self.tape.now_ns
         self.tape.begin(now_ns)
+        self.drive(json.loads(payload).get("venue_ns", 0))
+        slept_over_reset = bool(before_ns) and self.venue_ns >= self.reset_at_ns
         self.tape.record(Kind.START, payload)
         if self.core["day"] == 0:
-            self.core["day"] = utc_day(now_ns)
+            self.core["day"] = utc_day(self.venue_ns)
         for link in sorted(self.links):
             self._unlink(link)
         self._closings.clear()
@@ -148,7 +150,7 @@ class Exchange:
         """Go on under a changed configuration; called right after the START record that carries it."""
         self.config = config
         self.tape.timestamp_digits = config.venue.timestamp_digits
-        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.tape.now_ns)
+        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
         self.members.adopt(config)
 
@@ -321,14 +323,34 @@ class Exchange:
 
     @property
     def venue_ns(self) -> int:
-        """Venue time of the turn, ns since 1970 UTC: what happened when, and what is due."""
-        return self.tape.now_ns
+        """Venue time, ns since 1970 UTC: what happened when, and what is due. Session time, unless an operator drives it."""
+        return int(self.core["venue_ns"]) or self.tape.now_ns
+
+    def next_appointment_ns(self) -> int:
+        """Venue time at which the venue has something to do next, NEVER for never."""
+        return min(self.agenda.next_ns(), self.reset_at_ns)
+
+    def keep_appointments(self) -> None:
+        """Do what is due by venue time."""
+        venue_ns = self.venue_ns
+        self.agenda.run(venue_ns)
+        if venue_ns >= self.reset_at_ns:
+            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, venue_ns)
+            self._reset_sessions()
+
+    def drive(self, venue_ns: int) -> None:
+        """It is `venue_ns` at the venue now, by an operator's clock; 0 gives the time back to the wall."""
+        self.core["venue_ns"] = venue_ns
+        self.tape.tell_venue_time()
 
     def next_deadline_ns(self) -> int:
         """When `tick` should be called next, ns."""
         if self._postponed:
             return self.tape.now_ns
-        return min(self.deadlines.next_ns(), self.agenda.next_ns(), self.reset_at_ns)
+        appointment_ns = self.next_appointment_ns()
+        if self.core["venue_ns"] and appointment_ns > self.core["venue_ns"]:
+            appointment_ns = NEVER  # an operator moves that clock
+        return min(self.deadlines.next_ns(), appointment_ns)
 
     def tick(self, now_ns: int) -> None:
         """A deadline may be due. Nothing is recorded when none is."""
@@ -336,10 +358,7 @@ class Exchange:
             return
         self.tape.begin(now_ns)
         self.tape.record(Kind.TICK, b"")
-        self.agenda.run(self.venue_ns)
-        if now_ns >= self.reset_at_ns:
-            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, now_ns)
-            self._reset_sessions()
+        self.keep_appointments()
         for member in self.deadlines.due(now_ns):
             self.make_room()
             member.session.tick(now_ns)
@@ -500,8 +519,7 @@ def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:
     return instant if instant > after_ns else instant + NS_PER_DAY
 
 
-def start_payload(config: Config) -> bytes:
-    """Payload of a START record."""
-    return json.dumps(
-        {"version": __version__, "journal": JOURNAL_VERSION, "config": json.loads(config.normalised())}, sort_keys=True
-    ).encode()
+def start_payload(config: Config, venue_ns: int = 0) -> bytes:
+    """Payload of a START record; `venue_ns` is where a driven clock begins, 0 for the wall's."""
+    told = {"version": __version__, "journal": JOURNAL_VERSION, "venue_ns": venue_ns, "config": json.loads(config.normalised())}
+    return json.dumps(told, sort_keys=True).encode()

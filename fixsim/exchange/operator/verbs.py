@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from fixsim.errors import UsageError
-from fixsim.exchange.operator import books, sessions
+from fixsim.exchange.operator import books, clock, sessions
 from fixsim.exchange.operator.asked import Arguments, Verb
 
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ VERBS: Final[dict[str, Verb]] = {
     "sessions.set-next": sessions.set_next,
     "sessions.disconnect": sessions.disconnect,
     "shutdown": sessions.shutdown,
+    "clock.show": clock.show,
+    "clock.advance": clock.advance,
+    "clock.set": clock.set_to,
+    "clock.next": clock.move_to_next,
     "book": books.book,
     "halt": books.halt,
     "resume": books.resume,
