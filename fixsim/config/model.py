@@ -12,7 +12,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
-from fixsim.config.breakers import Breaker, MarketBreaker
+from fixsim.config.breakers import Breaker, MarketBreaker, named
 from fixsim.config.checks import between, each_one_of, one_of
 from fixsim.config.running import Console, Process, StreetSettings
 from fixsim.limits import (
@@ -383,6 +383,21 @@ class Config:
         """The instrument called `symbol`; made from a pattern it carries that symbol. None when unknown."""
         entry = _entry_for(self.instruments, self._symbols, symbol, TEXT_BYTES_MAX)
         return replace(entry, symbol=symbol) if entry is not None and entry.is_pattern else entry
+
+    def breaker_for(self, instrument: Instrument) -> Breaker | None:
+        """The breaker an instrument asks for, None when nothing stops it."""
+        return None if instrument.breaker is None else named(self.breakers, instrument.breaker)
+
+    def index_weights(self) -> dict[str, int]:
+        """By symbol, what one tick of a constituent counts in the index of the market-wide breaker."""
+        if self.market_breaker is None:
+            return {}
+        weights = {entry.symbol: entry.weight for entry in self.market_breaker.constituents}
+        chosen = [entry for entry in self.instruments if entry.symbol in weights]
+        decimals = max((entry.price_decimals for entry in chosen), default=0)
+        return {
+            entry.symbol: weights[entry.symbol] * entry.tick_mantissa * 10 ** (decimals - entry.price_decimals) for entry in chosen
+        }
 
     def counterparty_for(self, sender_comp_id: str) -> Counterparty | None:
         """The entry, exact or pattern, by which `sender_comp_id` may log on. None when nobody may."""

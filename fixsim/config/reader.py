@@ -282,6 +282,10 @@ def _check_market(config: Config, faults: Faults) -> None:
         if found is None or found.reference_price is None:
             reason = f"is {entry.symbol!r}: no instrument of that name has a reference_price"
             faults.note(f"market_breaker.constituents[{index}].symbol", reason)
+    weights = config.index_weights()
+    highest = sum(weights[entry.symbol] * entry.price_ticks_max for entry in config.instruments if entry.symbol in weights)
+    if highest >= NOTIONAL_MAX:
+        faults.note("market_breaker.constituents", "are too heavy: with every price at its highest the index is beyond 2^62")
     declines = [level.decline_bps for level in config.market_breaker.levels]
     if declines != sorted(set(declines)):
         faults.note("market_breaker.levels", "are not in ascending order of decline_bps")

@@ -30,7 +30,7 @@ NEW, PARTIALLY_FILLED, FILLED, CANCELED, REPLACED, EXPIRED, TRADE = 0x30, 0x31, 
 SUSPENDED, RESTATED = 0x39, 0x44
 CONTINUOUS, CLOSING_AUCTION = Phase.CONTINUOUS, Phase.CLOSING_AUCTION
 #: ExecRestatementReason(378).
-ON_TRADING_HALT, EXCHANGE_OPTION = 6, 8
+REPRICING, ON_TRADING_HALT, EXCHANGE_OPTION = 3, 6, 8
 ADDED_LIQUIDITY, REMOVED_LIQUIDITY = 0x31, 0x32
 
 
@@ -394,7 +394,7 @@ def settle(m, slot):
     core["taker"] = NIL
     if order["leaves"] == 0:
         close(m, slot)
-    elif order["tif"] == FOK or order["tif"] == IOC or order["ord_type"] == MARKET:
+    elif not may_rest(m, slot):
         cancel_rest(m, slot, CANCELED, np.int64(order["name"]), NIL, np.int64(order["echo"]))
     elif m.books[order["book"]]["confined"] != 0 and is_beyond(m.books[order["book"]], order["side"], order["price"]):
         core["taker"] = slot
@@ -532,6 +532,45 @@ def suspend(m, slot):
     order["status"] = SUSPENDED
     park(m, slot)
     report(m, slot, SUSPENDED, np.int64(order["name"]), NIL, np.int64(order["echo"]), 0, 0, 0)
+
+
+@kernel
+def is_stopped(m, slot):
+    """Would an order on its way trade next, or rest, where its instrument may not trade?"""
+    order = m.orders[slot]
+    book = m.books[np.int64(order["book"])]
+    opposite = own_side(order) ^ 1
+    row = np.int64(m.sides[opposite]["best"])
+    if order["leaves"] > 0 and row != NIL:
+        price = np.int64(m.levels[row]["price"])
+        if price_key(opposite, price) <= limit_key(order, opposite):
+            return is_outside(book, price)
+    return may_rest(m, slot) and book["confined"] != 0 and is_beyond(book, order["side"], order["price"])
+
+
+@kernel
+def may_rest(m, slot):
+    """Is it an order whose rest waits in the book?"""
+    order = m.orders[slot]
+    return order["tif"] != FOK and order["tif"] != IOC and order["ord_type"] != MARKET
+
+
+@kernel
+def reprice(m, slot, price):
+    """The exchange changes the price of an order that does not rest: 150=D with 378=3."""
+    order = m.orders[slot]
+    order["price"] = price
+    m.core[0]["restatement"] = REPRICING
+    report(m, slot, RESTATED, np.int64(order["name"]), NIL, np.int64(order["echo"]), 0, 0, 0)
+    m.core[0]["restatement"] = 0
+
+
+@kernel
+def pull(m, slot, price):
+    """The same for one that rests: it goes to the back of its new price."""
+    unlink(m, slot)
+    reprice(m, slot, price)
+    rest(m, slot)
 
 
 @kernel

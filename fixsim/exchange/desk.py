@@ -38,6 +38,8 @@ class Desk:
         self.commit = commit
         self.echoes = Echoes(machine)
         self.core: Any = machine.core[0]
+        #: Lets the breakers decide when the kernels have stopped; replaced when the venue is made.
+        self.look: Callable[[], int] = lambda: engine_book.DONE
 
     # ---- finding
 
