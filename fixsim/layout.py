@@ -241,6 +241,7 @@ BOOK: Final = np.dtype(
         ("slice_high", "<i8"),
         ("slice_sum", "<i8"),  # of the prices of its trades
         ("slice_trades", "<i8"),  # their number
+        ("slice_ns", "<i8"),  # venue time of the first of them
         ("weight", "<i8"),  # of one tick in the index, 0 outside of it
         ("counted", "<i8"),  # ticks at which it stands in the index
     ]
@@ -321,6 +322,7 @@ CORE: Final = np.dtype(
         ("open_orders_max", "<i4"),
         ("avg_px_decimals", "<i4"),
         ("restatement", "<i4"),  # ExecRestatementReason(378) of the report being said, 0 for none; never outlives it
+        ("spare", "<i4"),
         ("random", "<u8"),  # where the random numbers of the venue stand
         ("index", "<i8"),  # sum of weight x ticks over the instruments of the index
         ("index_alarm", "<i8"),  # the index at or below which everything stops, a negative number for none

@@ -59,6 +59,8 @@ def move_corridor(m, book):
 def note_trade(m, book, price):
     """An instrument that is watched has traded at `price` ticks: its window, its corridor, the index. False to stop everything."""
     row = m.books[book]
+    if row["slice_trades"] == 0:
+        row["slice_ns"] = m.core[0]["venue_ns"] if m.core[0]["venue_ns"] != 0 else m.tape[0]["now_ns"]
     row["slice_sum"] += price
     row["slice_trades"] += 1
     row["slice_low"] = price if row["slice_low"] == 0 else min(price, np.int64(row["slice_low"]))

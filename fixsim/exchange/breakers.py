@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fixsim.config import Config
-from fixsim.config.breakers import Breaker
 from fixsim.engine import book as engine_book
 from fixsim.engine.corridor import move_corridor
 from fixsim.engine.machine import Machine
@@ -58,9 +57,11 @@ class Breakers:
         self.means: dict[int, Mean] = {}
         #: Past slices of the window, the youngest last: (sum, trades, low, high).
         self.slices: dict[int, list[tuple[int, int, int, int]]] = {}
-        #: When something is due for an instrument: its next slice begins, its limit state has lasted too long.
-        self.slice_ns: dict[int, int] = {}
+        #: When the last slice ended, and when a book has stood at its band too long.
+        self.sliced_ns: dict[int, int] = {}
         self.pause_ns: dict[int, int] = {}
+        #: Instruments whose bands are doubled, because their day is about to end.
+        self.late: set[int] = set()
         #: Bound at which an instrument was paused, ticks; its reopening is judged by it.
         self.paused_at: dict[int, int] = {}
         phases.judges.append(self.judge)
@@ -98,17 +99,12 @@ class Breakers:
         """Put the corridor where references and time say."""
         rule, row = self.rules[book], self.machine.books[book]
         if rule.profile.bands:
-            low, high = rule.band(self.means[book], self._is_late(book, rule.profile))
+            low, high = rule.band(self.means[book], book in self.late)
         else:
             low, high = rule.around(self.static[book])
             row["width"] = rule.width(self.static[book])
         row["outer_floor"], row["outer_ceiling"] = low, high
         move_corridor(self.machine, book)
-
-    def _is_late(self, book: int, profile: Breaker) -> bool:
-        """Is it the end of the day, when bands are doubled?"""
-        closes_ns = self.phases.closes_ns(book)
-        return closes_ns != NEVER and self.venue_ns() >= closes_ns - int(profile.doubled_last_s * NS_PER_S)
 
     # ---- something happened
 
@@ -239,6 +235,7 @@ class Breakers:
         if call.found.lots:
             self.static[book] = call.found.price
             self.means[book] = Mean(call.found.price, 1)
+        self.late.discard(book)
         self._place(book)
         if row["state"] != QUIET:
             self._enter(book, QUIET)
@@ -246,21 +243,35 @@ class Breakers:
     # ---- time
 
     def next_ns(self) -> int:
-        """When a slice of some window is over, a limit state has lasted too long, or a halt of the whole market ends."""
-        return min([self.market.next_ns(), *(self._slice_due(book) for book in self.rules), *self.pause_ns.values()], default=NEVER)
+        """When a slice of some window is over, a day nears its end, a limit state or the halt of the whole market has lasted too long."""
+        due = [self.market.next_ns(), *self.pause_ns.values()]
+        for book in self.rules:
+            due += (self._slice_due(book), self._late_due(book))
+        return min(due)
 
     def _slice_due(self, book: int) -> int:
         """When the present slice of an instrument's window is over; NEVER while nothing depends on it."""
         rule, row = self.rules[book], self.machine.books[book]
         if not rule.is_windowed or row["phase"] != Phase.CONTINUOUS:
             return NEVER
-        if not row["slice_trades"] and not self.slices[book] and not rule.profile.doubled_last_s:
+        if self.slices[book]:
+            return self.sliced_ns[book] + rule.slice_ns
+        return (int(row["slice_ns"]) // rule.slice_ns + 1) * rule.slice_ns if row["slice_trades"] else NEVER
+
+    def _late_due(self, book: int) -> int:
+        """When the bands of an instrument are doubled; NEVER when they are, or never will be."""
+        before_ns = int(self.rules[book].profile.doubled_last_s * NS_PER_S)
+        if not before_ns or book in self.late or self.machine.books[book]["phase"] != Phase.CONTINUOUS:
             return NEVER
-        return self.slice_ns.get(book, 0) + rule.slice_ns
+        closes_ns = self.phases.closes_ns(book)
+        return NEVER if closes_ns == NEVER else closes_ns - before_ns
 
     def due(self, venue_ns: int) -> None:
-        """Windows move on, books that stand at their band too long are paused."""
+        """Windows move on, bands are doubled, books that stand at their band too long are paused."""
         for book, rule in self.rules.items():
+            if self._late_due(book) <= venue_ns:
+                self.late.add(book)
+                self._replace(book)
             if self._slice_due(book) <= venue_ns:
                 self._end_slice(book, rule, venue_ns)
         for book, pause_ns in sorted(self.pause_ns.items()):
@@ -269,10 +280,11 @@ class Breakers:
         self.market.due(venue_ns)
 
     def _end_slice(self, book: int, rule: Rule, venue_ns: int) -> None:
-        """One slice of the window is over, the oldest is forgotten."""
+        """One slice of the window is over, the oldest is forgotten; so are those that have passed with nobody awake."""
         row: Any = self.machine.books[book]
-        kept = self.slices[book]
+        kept, passed = self.slices[book], (venue_ns - self._slice_due(book)) // rule.slice_ns
         kept.append((int(row["slice_sum"]), int(row["slice_trades"]), int(row["slice_low"]), int(row["slice_high"])))
+        kept += [(0, 0, 0, 0)] * min(SLICES, passed)
         del kept[:-SLICES]
         if not any(trades for _, trades, _, _ in kept):
             kept.clear()
@@ -280,12 +292,16 @@ class Breakers:
             row[field] = 0
         row["low"] = min((low for _, trades, low, _ in kept if trades), default=0)
         row["high"] = max((high for _, trades, _, high in kept if trades), default=0)
-        self.slice_ns[book] = venue_ns - venue_ns % rule.slice_ns
+        self.sliced_ns[book] = venue_ns - venue_ns % rule.slice_ns
         mean = Mean(sum(one[0] for one in kept), sum(one[1] for one in kept))
         if mean.trades and mean.differs(self.means[book], rule.profile.reference_step_bps):
             self.means[book] = mean
+        self._replace(book)
+
+    def _replace(self, book: int) -> None:
+        """The references have moved, or the time has come for others."""
         self._place(book)
-        if rule.profile.bands:
+        if self.rules[book].profile.bands:
             self._pull_inside(book)
             self._at_band(book)
 
