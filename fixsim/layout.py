@@ -275,14 +275,15 @@ SESSION: Final = np.dtype(
     ]
 )
 
-#: Texts a report repeats for an order: routing (reversed) and account, rendered and shared by all orders that have the same.
-ECHO_TEXT_BYTES: Final = 310
+#: Texts a report repeats for an order: routing (reversed), account, and what is kept of 18, 432 and 126, rendered and shared by
+#: all orders that have the same.
+ECHO_TEXT_BYTES: Final = 358
 ECHO: Final = np.dtype(
     [
         ("refs", "<i4"),  # orders that use it
         ("hash", "<i4"),
         ("length", "<u2"),  # bytes of the text
-        ("split", "<u2"),  # where routing ends and `1=account|` begins
+        ("split", "<u2"),  # where routing ends and the order's own begins: `1=account|18=..|432=..|126=..|`
         ("text", "u1", (ECHO_TEXT_BYTES,)),
         ("spare", "u1", (6,)),
     ]
@@ -322,7 +323,7 @@ CORE: Final = np.dtype(
         ("open_orders_max", "<i4"),
         ("avg_px_decimals", "<i4"),
         ("restatement", "<i4"),  # ExecRestatementReason(378) of the report being said, 0 for none; never outlives it
-        ("spare", "<i4"),
+        ("idle", "<i4"),
         ("random", "<u8"),  # where the random numbers of the venue stand
         ("index", "<i8"),  # sum of weight x ticks over the instruments of the index
         ("index_alarm", "<i8"),  # the index at or below which everything stops, a negative number for none

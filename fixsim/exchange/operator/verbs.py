@@ -22,6 +22,7 @@ VERBS: Final[dict[str, Verb]] = {
     "book": books.book,
     "halt": books.halt,
     "resume": books.resume,
+    "phase": books.phase,
 }
 
 
