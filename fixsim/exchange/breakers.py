@@ -207,8 +207,7 @@ class Breakers:
 
     def _is_prolonged(self, call: Call, rule: Rule) -> bool:
         profile, found = rule.profile, call.found
-        left_over = found.price == 0 and found.buys != found.sells or self._market_orders_left(call)
-        if left_over and call.extensions < profile.market_extensions:
+        if self._market_orders_left(call) and call.extensions < profile.market_extensions:
             return True
         if not found.lots or call.extensions >= profile.extensions:
             return False
@@ -219,7 +218,7 @@ class Breakers:
 
     def _market_orders_left(self, call: Call) -> bool:
         """Would market orders be left over?"""
-        return self.phases.auctions.market_lots(call.book) > call.found.lots
+        return max(self.phases.auctions.market_lots(call.book)) > call.found.lots
 
     def met(self, call: Call) -> None:
         """A call is over: its price, if it found one, is what everything begins with again."""
@@ -235,6 +234,7 @@ class Breakers:
         if call.found.lots:
             self.static[book] = call.found.price
             self.means[book] = Mean(call.found.price, 1)
+            self.market.count(book)
         self.late.discard(book)
         self._place(book)
         if row["state"] != QUIET:

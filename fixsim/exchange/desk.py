@@ -49,7 +49,7 @@ class Desk:
         self.commit = commit
         self.echoes = Echoes(machine)
         self.core: Any = machine.core[0]
-        #: Lets the breakers decide when the kernels have stopped; replaced when the venue is made.
+        #: Lets the breakers decide when the kernels have stopped; theirs when the venue is made.
         self.look: Callable[[], int] = lambda: engine_book.DONE
 
     # ---- finding
@@ -194,6 +194,7 @@ class Desk:
             self._refuse_request(member, message, route, slot, rejection, b"1")
             return
         engine_book.cancel(self.machine, slot, self.echoes.row(route, None), _text(cl_ord_id), 0, len(cl_ord_id))
+        self.finish(engine_book.DONE)
 
     def order_cancel_replace_request(self, member: Member, message: Message, poss_resend: bool) -> None:
         """Change quantity or price of an order, or refuse."""

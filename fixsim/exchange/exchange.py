@@ -23,6 +23,7 @@ from fixsim.exchange import orders, secrets
 from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.answers import business_reject
 from fixsim.exchange.auction import Auctions
+from fixsim.exchange.breakers import Breakers
 from fixsim.exchange.capacity import sizes
 from fixsim.exchange.day import DayTurn, next_time_of_day
 from fixsim.exchange.deadlines import Deadlines
@@ -85,13 +86,16 @@ class Exchange:
         self.members = Members(config, self.machine, dictionary)
         self.auctions = Auctions(self.machine, self.listings, self.make_room, self.go_on_behind)
         self.phases = Phases(self.machine, self.auctions, lambda: self.venue_ns, lambda book: None)
+        self.breakers = Breakers(self.machine, self.listings, self.phases, lambda: self.venue_ns, lambda book, _: None, self.make_room)
         self.good_till = GoodTill(self.machine, self.make_room)
         self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.commit)
+        self.desk.look = self.breakers.look
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
-        self.agenda.add(Place.DAY, DayTurn(self.desk))
+        self.agenda.add(Place.DAY, DayTurn(self.desk, self.breakers.market))
         self.agenda.add(Place.PHASES, self.phases)
+        self.agenda.add(Place.BREAKERS, self.breakers)
         self.agenda.add(Place.GOOD_TILL, self.good_till)
         self.links: dict[int, Member] = {}
         #: False sends every frame through the slow door: the answers are the same.
@@ -159,6 +163,7 @@ class Exchange:
         self.tape.timestamp_digits = config.venue.timestamp_digits
         self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
+        self.breakers.adopt(config)
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
         """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""
@@ -285,6 +290,11 @@ class Exchange:
         """Let an order that was larger than a batch go on; the batch before is sealed."""
         self.desk.finish(MORE)
 
+    def look_at_alarms(self) -> None:
+        """What was not an order may have concerned a breaker, too."""
+        if self.core["alarm"]:
+            self.look()
+
     def look(self) -> None:
         """Let the breakers look at what just happened, and the order go on that waits for them, if there is one."""
         self.desk.finish(HELD if self.core["taker"] != NIL else DONE)
@@ -340,6 +350,7 @@ class Exchange:
         """Do what is due by venue time."""
         venue_ns = self.venue_ns
         self.agenda.run(venue_ns)
+        self.look_at_alarms()
         if venue_ns >= self.reset_at_ns:
             self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, venue_ns)
             self._reset_sessions()
@@ -449,7 +460,9 @@ class Exchange:
         self.make_room()
         payload = json.dumps({"verb": verb, "arguments": arguments, "who": who, "why": why}, sort_keys=True).encode()
         self.tape.record(Kind.OPERATOR, payload)
-        return carry_out(self, verb, arguments)
+        answer = carry_out(self, verb, arguments)
+        self.look_at_alarms()
+        return answer
 
     def log_out(self, member: Member, text: str) -> None:
         """Start a Logout of one session."""

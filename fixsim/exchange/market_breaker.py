@@ -67,6 +67,14 @@ class MarketWide:
         """Highest index that is a fall of this level."""
         return self.base * (PARTS - level.decline_bps) // PARTS
 
+    def count(self, book: int) -> None:
+        """An auction has found a price: the index follows, and is looked at before anything else happens."""
+        row: Any = self.machine.books[book]
+        self.core["index"] += int(row["weight"]) * (int(row["last_price"]) - int(row["counted"]))
+        row["counted"] = row["last_price"]
+        if self.core["index"] <= self.core["index_alarm"]:
+            self.core["alarm"] = 1
+
     def look(self) -> None:
         """Has the index fallen to a level that is armed? The lowest of those it has passed counts."""
         while self.core["index"] <= self.core["index_alarm"]:

@@ -113,6 +113,10 @@ class Phases:
         """The phase in which the instrument would be if nothing had happened to it."""
         return Phase.CONTINUOUS
 
+    def closes_ns(self, book: int) -> int:
+        """Venue time at which continuous trading of an instrument ends next, NEVER when no schedule says so."""
+        return NEVER
+
     def begin(self, listing: Listing) -> None:
         """An instrument has got its row."""
         self.machine.books[listing.book]["phase"] = self.regular(listing.book)
