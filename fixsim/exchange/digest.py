@@ -37,6 +37,7 @@ DIGESTED: Final = {
     "Timers": TIMERS,
     "Member": ("name", "slot", "restarts_when_lost"),
     "Exchange": ("links", "reset_at_ns", "_postponed"),
+    "Amendments": ("trades",),
     "GoodTill": ("times",),
 }
 
@@ -105,6 +106,12 @@ NOT_STATE: Final = {
     "Validator._plain": _WIRED,
     "Validator._strictness": _CONFIGURED,
     "Validator._trailer": _WIRED,
+    "Exchange.amendments": _WIRED,
+    "Amendments.fetch": _WIRED,
+    "Amendments.listings": _WIRED,
+    "Amendments.machine": _WIRED,
+    "Amendments.make_room": _WIRED,
+    "Amendments.tape": _WIRED,
     "Desk.commit": _WIRED,
     "Desk.good_till": _WIRED,
     "Desk.phases": _WIRED,
@@ -183,6 +190,7 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
     """State beside the tables: a name and values whose repr is the same wherever they are equal."""
     links = sorted((link, member.name) for link, member in exchange.links.items())
     yield "exchange", [links, exchange.reset_at_ns, sorted(exchange._postponed.items())]
+    yield "amendments", sorted(exchange.amendments.trades.items())
     yield "good-till", sorted(exchange.good_till.times)
     for _, member in sorted(exchange.members.by_slot.items()):
         yield "member", list(_remembered(member))

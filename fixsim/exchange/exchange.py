@@ -21,6 +21,7 @@ from fixsim.engine.tape import said_positions, seal_times
 from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
 from fixsim.exchange.agenda import Agenda, Place
+from fixsim.exchange.amendments import Amendments
 from fixsim.exchange.answers import business_reject
 from fixsim.exchange.auction import Auctions
 from fixsim.exchange.breakers import Breakers
@@ -31,6 +32,7 @@ from fixsim.exchange.desk import Desk
 from fixsim.exchange.goodtill import GoodTill
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
+from fixsim.exchange.masscancel import MassCancel
 from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
 from fixsim.exchange.payloads import IN_PROCESS, Admission, Hello
@@ -91,6 +93,8 @@ class Exchange:
         self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.commit)
         self.desk.look = self.breakers.look
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
+        self.amendments = Amendments(self.machine, self.tape, self.listings, fetch, self.make_room)
+        mass_cancel = MassCancel(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
         self.agenda.add(Place.DAY, DayTurn(self.desk, self.breakers.market))
@@ -117,6 +121,7 @@ class Exchange:
             MsgType.ORDER_CANCEL_REQUEST: self.desk.order_cancel_request,
             MsgType.ORDER_CANCEL_REPLACE_REQUEST: self.desk.order_cancel_replace_request,
             MsgType.ORDER_STATUS_REQUEST: lambda member, message, _: self.desk.order_status_request(member, message),
+            MsgType.ORDER_MASS_CANCEL_REQUEST: lambda member, message, _: mass_cancel.request(member, message),
             MsgType.SECURITY_LIST_REQUEST: lambda member, message, _: self.market.security_list_request(member, message),
             MsgType.MARKET_DATA_REQUEST: lambda member, message, _: self.market.market_data_request(member, message),
         }

@@ -7,6 +7,7 @@ that is said must be the recorded one, to the same session in the same order, fi
 The oracle has no capacities: a day on which one was reached cannot be judged further, and that is said.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -16,6 +17,7 @@ from fixsim.config import Config
 from fixsim.errors import FixsimError, JournalError, ReplayDivergence, UsageError
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import EVERYTHING, Member
+from fixsim.exchange.operator.orders import FILTERS, SIDES
 from fixsim.exchange.recovery import carry_out, started_with
 from fixsim.exchange.replay import THE_END, Digested, Nowhere, Unheard, Until, begun, sealed
 from fixsim.exchange.tape import Tape
@@ -203,6 +205,7 @@ class SecondOpinion:
         if record.kind in (Kind.START, Kind.CONFIG):
             self._adopt(self.exchange.config)
         elif record.kind == Kind.OPERATOR:
+            self._operate(json.loads(bytes(record.payload)))
             for symbol, listing in self.exchange.listings.by_symbol.items():
                 halted = self.exchange.machine.books[listing.book]["phase"] == Phase.HALTED
                 (self.oracle.halt if halted else self.oracle.resume)(symbol.decode())
@@ -210,6 +213,29 @@ class SecondOpinion:
             for member in self.exchange.members.by_name.values():
                 if member.counterparty.permissions != EVERYTHING:
                     self._permissions[member.name.decode("latin-1")] = Permission.of(member.counterparty.permissions)
+
+    def _operate(self, said: dict[str, Any]) -> None:
+        """What an operator asks of orders and trades; the exchange has none, and so has answered nothing."""
+        arguments, now_ns = said["arguments"], self.exchange.venue_ns
+        if said["verb"] == "cancel-all":
+            self._cancel_all(arguments, now_ns)
+        elif said["verb"] in ("bust", "correct"):
+            terms = [arguments.get(name) for name in ("quantity", "price")] if said["verb"] == "correct" else [None, None]
+            if type(arguments.get("match_id")) is int:
+                qty, price = (None if text is None else str(text).encode() for text in terms)
+                self._say(self.oracle.amend(arguments["match_id"], now_ns, qty, price))
+
+    def _cancel_all(self, arguments: dict[str, Any], now_ns: int) -> None:
+        given = {name: str(arguments[name]) for name in FILTERS if arguments.get(name) is not None}
+        if "side" in given and given["side"] not in SIDES:
+            return
+        which: dict[str, Any] = {name: given[name] for name in ("session", "symbol") if name in given}
+        if "account" in given:
+            which["account"] = given["account"].encode()
+        if "side" in given:
+            which["side"] = bytes([SIDES[given["side"]]])
+        if given or arguments.get("all") is True:
+            self._say(self.oracle.cancel_all(now_ns, **which))
 
     def _adopt(self, config: Config) -> None:
         board, self.oracle.timestamp_digits = self.oracle.board, config.venue.timestamp_digits

@@ -162,6 +162,10 @@ class Tape:
         mark_said(self.machine, session)
         return position
 
+    def holds(self, position: int) -> bool:
+        """Does a record of the open batch lie there, or behind it?"""
+        return self.used > 0 and position >= self.base
+
     def frame(self, position: int) -> bytes:
         """Payload of a record of the open batch."""
         at = position - self.base

@@ -7,8 +7,9 @@ within the day.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal, localcontext
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fixsim.reference import check_order as rules
 from fixsim.reference.book import Book, Fill, Order
@@ -16,7 +17,8 @@ from fixsim.reference.inquiry import Inquiries
 from fixsim.reference.listing import Board, Listing, Permission
 from fixsim.reference.message import Field, Inbound, Wire
 from fixsim.reference.number import EXACT, read_date, read_number, read_time, show_time, trading_day
-from fixsim.reference.phases import CONTINUOUS, HALTED, SHUT, Floor
+from fixsim.reference.operator import SECURITY, Ledger, Trade, mass_cancel_report, meant, refuse_mass_cancel, restate
+from fixsim.reference.phases import CONTINUOUS, HALTED, OPTION, SHUT, Floor
 from fixsim.reference.report import (
     Execution,
     Occasion,
@@ -41,7 +43,7 @@ ANYTHING: Final = Permission()
 
 #: Tags without which a message cannot be answered by its own kind of answer.
 NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
-    b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"x": (320,), b"V": (262,),
+    b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"q": (11, 530), b"x": (320,), b"V": (262,),
 }  # fmt: skip
 
 TOO_LATE: Final = Refusal(b"0", b"Too late to cancel")
@@ -80,6 +82,7 @@ class ReferenceExchange:
         self.names: dict[tuple[str, bytes], Order] = {}  # every ClOrdID accepted, of orders and requests
         self.open: dict[int, Order] = {}  # by OrderID, in the order they were accepted
         self.order_id = self.exec_id = self.match_id = 0  # the last ones given out
+        self.ledger = Ledger()
         self.inquiries = Inquiries(self.board, self.books)
         self._now_ns = 0
         self._handlers: dict[bytes, Callable[[str, Inbound], Iterable[Reply]]] = {
@@ -87,6 +90,7 @@ class ReferenceExchange:
             b"F": self._cancel,
             b"G": self._replace,
             b"H": self._order_status,
+            b"q": self._mass_cancel,
             b"x": self.inquiries.security_list,
             b"V": self.inquiries.market_data,
         }
@@ -154,6 +158,38 @@ class ReferenceExchange:
             if not what.order.is_open:
                 del self.open[what.order.order_id]
             yield self._report(what.order, what.exec_type, reason=what.reason)
+
+    def cancel_all(self, now_ns: int, **which: Any) -> list[Reply]:
+        """The exchange cancels the open orders that are meant: `session`, `symbol`, `account`, `side`."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            return [self._withdrawn(order, OPTION) for order in meant(iter(list(self.open.values())), **which)]
+
+    def amend(self, match_id: int, now_ns: int, qty: bytes | None = None, price: bytes | None = None) -> list[Reply]:
+        """A trade is busted, or corrected to `qty` and `price`; nothing where that cannot be."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            found = self.ledger.ask(match_id, qty, price)
+            if found is None or not all(self._is_known(half.order) for half in found[0].halves):
+                return []
+            return list(self._amended(match_id, *found))
+
+    def _is_known(self, order: Order) -> bool:
+        return order.is_open or order in self.names.values()
+
+    def _amended(self, match_id: int, trade: Trade, qty: Decimal, price: Decimal) -> Iterator[Reply]:
+        for half in sorted(trade.halves, key=lambda half: not half.order.is_buy):
+            order = half.order
+            restate(order, trade, qty, price)
+            execution = Execution(price, qty, match_id, None)
+            occasion = self._occasion(b"G" if qty else b"H", order.cl_ord_id, order.route, None, execution)
+            yield self._say(order, replace(occasion, exec_ref_id=half.exec_id))
+            half.exec_id = self.exec_id
+        trade.qty, trade.price = qty, price
+
+    def _withdrawn(self, order: Order, reason: bytes | None) -> Reply:
+        self._take_out(order, CANCELED)
+        return self._report(order, b"4", reason=reason)
 
     @property
     def halted(self) -> set[str]:
@@ -333,6 +369,17 @@ class ReferenceExchange:
         if not order.is_open:
             self.open.pop(order.order_id, None)
 
+    def _mass_cancel(self, session: str, message: Inbound) -> Iterator[Reply]:
+        refusal = refuse_mass_cancel(message, self.board)
+        orders: list[Order] = []
+        if refusal is None:
+            self.order_id += 1
+            symbol = message.symbol if message.get(530) == SECURITY else None
+            orders = meant(iter(self.open.values()), session=session, symbol=symbol, side=message.get(54))
+        yield Reply(session, mass_cancel_report(message, self.order_id, len(orders), refusal, self._time()))
+        for order in orders:
+            yield self._withdrawn(order, None)
+
     def _named(self, session: str, message: Inbound) -> Order | None:
         """The order that OrigClOrdID(41) names now, if symbol and side are its own."""
         orig = message.get(41) or b""
@@ -428,6 +475,8 @@ class ReferenceExchange:
 
     def _say(self, order: Order, occasion: Occasion) -> Reply:
         listing = self.board.listed[order.symbol]
+        if occasion.exec_type == b"F" and occasion.execution is not None:
+            self.ledger.note(order, occasion.exec_id, occasion.execution)
         return Reply(order.session, order_report(order, listing, occasion, self.avg_px_decimals))
 
     def _time(self) -> bytes:
