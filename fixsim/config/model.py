@@ -396,7 +396,8 @@ class Config:
         chosen = [entry for entry in self.instruments if entry.symbol in weights]
         decimals = max((entry.price_decimals for entry in chosen), default=0)
         return {
-            entry.symbol: weights[entry.symbol] * entry.tick_mantissa * 10 ** (decimals - entry.price_decimals) for entry in chosen
+            entry.symbol: weights[entry.symbol] * entry.tick_mantissa * 10 ** (decimals - entry.price_decimals)
+            for entry in chosen
         }
 
     def counterparty_for(self, sender_comp_id: str) -> Counterparty | None:

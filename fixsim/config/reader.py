@@ -254,8 +254,8 @@ def _check_breakers(config: Config, faults: Faults) -> None:
     for index, entry in enumerate(config.breakers):
         widths = [name for name in ("range_bps", "dynamic_bps", "bands") if getattr(entry, name)]
         if len(widths) > 1 or not (widths or entry.static_bps):
-            found = " and ".join(widths) or "none"
-            faults.note(f"breakers[{index}].{entry.name}", f"has {found}, expected one of dynamic_bps, range_bps, bands or static_bps")
+            reason = f"has {' and '.join(widths) or 'none'}, expected one of dynamic_bps, range_bps, bands or static_bps"
+            faults.note(f"breakers[{index}].{entry.name}", reason)
         if list(entry.bands) != sorted(entry.bands, key=lambda band: band.above):
             faults.note(f"breakers[{index}].bands", "are not in ascending order of above")
     for index, instrument in enumerate(config.instruments):

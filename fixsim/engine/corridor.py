@@ -57,7 +57,7 @@ def move_corridor(m, book):
 
 @kernel
 def note_trade(m, book, price):
-    """An instrument that is watched has traded at `price` ticks: its window, its corridor, the index. False to stop everything."""
+    """An instrument that is watched has traded at `price` ticks: its window, its corridor, the index. False to stop all."""
     row = m.books[book]
     if row["slice_trades"] == 0:
         row["slice_ns"] = m.core[0]["venue_ns"] if m.core[0]["venue_ns"] != 0 else m.tape[0]["now_ns"]

@@ -61,7 +61,8 @@ class Auctions:
 
     def market_lots(self, book: int) -> tuple[int, int]:
         """Lots of market orders that buy, and that sell."""
-        return int(engine_auction.market_lots(self.machine, 2 * book)), int(engine_auction.market_lots(self.machine, 2 * book + 1))
+        lots = engine_auction.market_lots
+        return int(lots(self.machine, 2 * book)), int(lots(self.machine, 2 * book + 1))
 
     def meet(self, book: int) -> Indication:
         """Let everything meet at the one price there is, if there is one; what it came to."""

@@ -1,9 +1,10 @@
 """What stops an instrument whose price runs away, and how it goes on.
 
 A corridor in the BOOK row says where trades may be; the kernels keep to it and stop in front of the first that would not
-(`engine/corridor.py`). What that means is decided here, from the numbers of the instrument's profile: with `bands` an order is kept
-inside of them, and a book that stands at its band too long is paused; without, trading is interrupted by a call at once. A call ends
-by the rules of `exchange/phases.py`; whether its price is one to go on with is judged here. See docs/breakers.md.
+(`engine/corridor.py`). What that means is decided here, from the numbers of the instrument's profile: with `bands` an order
+is kept inside of them, and a book that stands at its band too long is paused; without, trading is interrupted by a call at
+once. A call ends by the rules of `exchange/phases.py`; whether its price is one to go on with is judged here. See
+docs/breakers.md.
 """
 
 from collections.abc import Callable
@@ -39,7 +40,13 @@ class Breakers:
     """The breakers of all instruments. Prices and states are in the BOOK rows; what is here is beside them."""
 
     def __init__(
-        self, machine: Machine, listings: Listings, phases: Phases, venue_ns: Callable[[], int], tell: Tell, make_room: Callable[[], None]
+        self,
+        machine: Machine,
+        listings: Listings,
+        phases: Phases,
+        venue_ns: Callable[[], int],
+        tell: Tell,
+        make_room: Callable[[], None],
     ) -> None:
         self.machine = machine
         self.core: Any = machine.core[0]
@@ -109,7 +116,7 @@ class Breakers:
     # ---- something happened
 
     def look(self) -> int:
-        """The kernels have stopped, or an alarm was raised: decide. Returns what `engine.book.resume` does, DONE for no order."""
+        """The kernels have stopped, or an alarm was raised. Returns what `engine.book.resume` does, DONE for no order."""
         self.core["alarm"] = 0
         self.market.look()
         for book in self.machine.books["alarm"].nonzero()[0]:
@@ -243,7 +250,7 @@ class Breakers:
     # ---- time
 
     def next_ns(self) -> int:
-        """When a slice of some window is over, a day nears its end, a limit state or the halt of the whole market has lasted too long."""
+        """When a slice of some window is over, a day nears its end, a limit state or a halt of the market has lasted."""
         due = [self.market.next_ns(), *self.pause_ns.values()]
         for book in self.rules:
             due += (self._slice_due(book), self._late_due(book))

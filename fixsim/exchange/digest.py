@@ -39,6 +39,8 @@ DIGESTED: Final = {
     "Exchange": ("links", "reset_at_ns", "_postponed"),
     "Amendments": ("trades",),
     "GoodTill": ("times",),
+    "Breakers": ("static", "means", "slices", "sliced_ns", "pause_ns", "late", "paused_at"),
+    "MarketWide": ("base", "reached", "ends_ns", "halted"),
 }
 
 _WIRED: Final = "set when the exchange is made, and at a start"
@@ -71,7 +73,27 @@ NOT_STATE: Final = {
     "Exchange.market": _WIRED,
     "Exchange.members": _WIRED,
     "Exchange.tape": _WIRED,
+    "Exchange.breakers": _WIRED,
     "Agenda._sources": _WIRED,
+    "Breakers.core": _VIEW,
+    "Breakers.listings": _WIRED,
+    "Breakers.machine": _WIRED,
+    "Breakers.make_room": _WIRED,
+    "Breakers.market": _WIRED,
+    "Breakers.phases": _WIRED,
+    "Breakers.rules": _CONFIGURED,
+    "Breakers.tell": _WIRED,
+    "Breakers.venue_ns": _WIRED,
+    "DayTurn.market": _WIRED,
+    "Desk.look": _WIRED,
+    "Listings.on_listed": _WIRED,
+    "MarketWide.core": _VIEW,
+    "MarketWide.levels": _CONFIGURED,
+    "MarketWide.listings": _WIRED,
+    "MarketWide.machine": _WIRED,
+    "MarketWide.phases": _WIRED,
+    "MarketWide.reopening_ns": _CONFIGURED,
+    "MarketWide.venue_ns": _WIRED,
     "Auctions.go_on": _WIRED,
     "Auctions.listings": _WIRED,
     "Auctions.machine": _WIRED,
@@ -192,8 +214,14 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
     yield "exchange", [links, exchange.reset_at_ns, sorted(exchange._postponed.items())]
     yield "amendments", sorted(exchange.amendments.trades.items())
     yield "good-till", sorted(exchange.good_till.times)
+    for name, part in (("Breakers", exchange.breakers), ("MarketWide", exchange.breakers.market)):
+        yield name, [_plainly(getattr(part, attribute)) for attribute in DIGESTED[name]]
     for _, member in sorted(exchange.members.by_slot.items()):
         yield "member", list(_remembered(member))
+
+
+def _plainly(value: Any) -> Any:
+    return sorted(value.items()) if isinstance(value, dict) else sorted(value) if isinstance(value, set) else value
 
 
 def _remembered(member: Member) -> Iterator[Any]:

@@ -88,7 +88,9 @@ class Exchange:
         self.members = Members(config, self.machine, dictionary)
         self.auctions = Auctions(self.machine, self.listings, self.make_room, self.go_on_behind)
         self.phases = Phases(self.machine, self.auctions, lambda: self.venue_ns, lambda book: None)
-        self.breakers = Breakers(self.machine, self.listings, self.phases, lambda: self.venue_ns, lambda book, _: None, self.make_room)
+        self.breakers = Breakers(
+            self.machine, self.listings, self.phases, lambda: self.venue_ns, lambda book, _: None, self.make_room
+        )
         self.good_till = GoodTill(self.machine, self.make_room)
         self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.commit)
         self.desk.look = self.breakers.look

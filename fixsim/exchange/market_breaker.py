@@ -1,7 +1,8 @@
 """The breaker of the whole market: an index over chosen instruments, and the falls that stop every instrument.
 
-The index is the sum of weight x price of the last trade, in whole numbers; the kernels add to it at each trade and stop at the level
-that is armed (`engine/corridor.note_trade`). A level stops the market once a day; the base is the index at the end of the day before.
+The index is the sum of weight x price of the last trade, in whole numbers; the kernels add to it at each trade and stop at
+the level that is armed (`engine/corridor.note_trade`). A level stops the market once a day; the base is the index at the end
+of the day before.
 """
 
 from collections.abc import Callable

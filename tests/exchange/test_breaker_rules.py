@@ -1,4 +1,4 @@
-"""Profiles in numbers: where corridors and bands lie, in ticks. The examples are those of the Limit Up-Limit Down plan and its tables."""
+"""Profiles in numbers: where corridors and bands lie, in ticks. The bands are those of the Limit Up-Limit Down plan."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -59,7 +59,9 @@ def test_a_band_is_put_around_an_exact_mean() -> None:
     assert rule.band(Mean(1_000 + 1_001 + 1_001, 3), False) == (951, 1_051)  # 1000.67 ticks: 950.63 and 1050.7
 
 
-@pytest.mark.parametrize(("mean", "moves"), [(Mean(10_099, 1), False), (Mean(10_100, 1), True), (Mean(9_900, 1), True), (Mean(29_701, 3), False)])
+@pytest.mark.parametrize(
+    ("mean", "moves"), [(Mean(10_099, 1), False), (Mean(10_100, 1), True), (Mean(9_900, 1), True), (Mean(29_701, 3), False)]
+)
 def test_a_mean_replaces_the_reference_from_one_per_cent_on(mean: Mean, moves: bool) -> None:
     assert mean.differs(Mean(10_000, 1), 100) is moves
 
@@ -73,8 +75,8 @@ def test_a_static_corridor_lies_around_its_reference_and_is_never_wider_than_ask
 def tables(**changes: Any) -> dict[str, Any]:
     """A configuration with one instrument that has a breaker."""
     instrument = {"symbol": "AAPL", "tick_size": "0.01", "lot_size": 1, "reference_price": "187.25", "breaker": "mine"}
-    plain = {"instruments": [instrument], "counterparties": [{"sender_comp_id": "*"}], "breakers": [{"name": "mine", "dynamic_bps": 100}]}
-    return plain | changes
+    mine = {"name": "mine", "dynamic_bps": 100}
+    return {"instruments": [instrument], "counterparties": [{"sender_comp_id": "*"}], "breakers": [mine]} | changes
 
 
 def faults(**changes: Any) -> list[str]:
@@ -96,7 +98,8 @@ def test_every_mistake_of_a_breaker_is_told_at_once() -> None:
         {"symbol": "A", "tick_size": "0.01", "lot_size": 1, "reference_price": 1, "breaker": "yours"},
         {"symbol": "B", "tick_size": "0.01", "lot_size": 1, "breaker": "luld-tier-1"},
     ]
-    market = {"constituents": [{"symbol": "A"}, {"symbol": "C"}, {"symbol": "A"}], "levels": [{"decline_bps": 2}, {"decline_bps": 1}]}
+    constituents = [{"symbol": "A"}, {"symbol": "C"}, {"symbol": "A"}]
+    market = {"constituents": constituents, "levels": [{"decline_bps": 2}, {"decline_bps": 1}]}
     found = faults(
         instruments=instruments,
         breakers=[{"name": "mine"}, {"name": "mine", "dynamic_bps": 1, "range_bps": 1}],
@@ -109,7 +112,8 @@ def test_every_mistake_of_a_breaker_is_told_at_once() -> None:
 
 
 def test_what_a_breaker_cannot_be_like_is_a_fault() -> None:
-    assert faults(breakers=[{"name": "mine", "like": "xetra"}])[0].startswith("breakers[0].like is 'xetra', expected one of luld-tier-1")
+    found = faults(breakers=[{"name": "mine", "like": "xetra"}])
+    assert found[0].startswith("breakers[0].like is 'xetra', expected one of luld-tier-1")
 
 
 def test_bands_must_ascend() -> None:
