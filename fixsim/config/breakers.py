@@ -47,7 +47,7 @@ class Breaker:
     static_bps: int | None = field(default=None, metadata=WIDTH_BPS)
     #: Trades stay within this of the last trade.
     dynamic_bps: int | None = field(default=None, metadata=WIDTH_BPS)
-    #: Trades stay within this part of the static reference from the lowest and the highest trade of the last `window_s` seconds.
+    #: Trades stay within this part of the static reference from the lowest and highest trade of the last `window_s` seconds.
     range_bps: int | None = field(default=None, metadata=WIDTH_BPS)
     #: Trades stay within these of the mean of the last `window_s` seconds; given, nothing rests beyond them either.
     bands: tuple[Band, ...] = ()

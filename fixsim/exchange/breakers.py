@@ -119,9 +119,9 @@ class Breakers:
         """The kernels have stopped, or an alarm was raised. Returns what `engine.book.resume` does, DONE for no order."""
         self.core["alarm"] = 0
         self.market.look()
-        for book in self.machine.books["alarm"].nonzero()[0]:
-            self.machine.books[book]["alarm"] = 0
-            self._at_band(int(book))
+        for alarmed in self.machine.books["alarm"].nonzero()[0]:
+            self.machine.books[alarmed]["alarm"] = 0
+            self._mind_band(int(alarmed))
         taker = int(self.core["taker"])
         if taker == NIL:
             return engine_book.DONE
@@ -157,11 +157,12 @@ class Breakers:
             engine_book.reprice(self.machine, taker, int(bound))
         return int(engine_book.settle(self.machine, taker))
 
-    def _at_band(self, book: int) -> None:
-        """Does the book stand at its band? It may do so for some time."""
+    def _mind_band(self, book: int) -> None:
+        """Nothing waits beyond the band, and a book that stands at it may do so for some time."""
         row: Any = self.machine.books[book]
-        if row["phase"] != Phase.CONTINUOUS or book not in self.rules:
+        if row["phase"] != Phase.CONTINUOUS or not row["confined"]:
             return
+        self._pull_inside(book)
         stands = self._stands_at(book) != 0
         if stands == (row["state"] == AT_LIMIT):
             return
@@ -181,7 +182,7 @@ class Breakers:
         return 0
 
     def _pull_inside(self, book: int) -> None:
-        """The band has moved: orders that wait beyond it are repriced to it, best and oldest first."""
+        """Orders that wait beyond the band, because it has moved or a call has left them there, are repriced to it."""
         row = self.machine.books[book]
         for side, bound in ((0, int(row["ceiling"])), (1, int(row["floor"]))):
             beyond = [
@@ -244,6 +245,8 @@ class Breakers:
             self.market.count(book)
         self.late.discard(book)
         self._place(book)
+        if row["confined"]:
+            row["alarm"] = self.core["alarm"] = 1
         if row["state"] != QUIET:
             self._enter(book, QUIET)
 
@@ -308,9 +311,7 @@ class Breakers:
     def _replace(self, book: int) -> None:
         """The references have moved, or the time has come for others."""
         self._place(book)
-        if self.rules[book].profile.bands:
-            self._pull_inside(book)
-            self._at_band(book)
+        self._mind_band(book)
 
     def _pause(self, book: int) -> None:
         """The book stood at its band too long."""

@@ -302,6 +302,16 @@ def test_the_first_price_after_a_pause_must_be_within_a_collar_that_widens() -> 
     assert day.bounds == ("106.40", "117.60")
 
 
+def test_what_a_call_leaves_beyond_the_band_is_repriced_when_trading_goes_on() -> None:
+    day = Day("luld-tier-1")
+    day.bids("105.00")
+    day.wait(15.1)
+    day.order("TAKER", BUY, "112.00", 10)
+    assert day.wait(300) == ["TAKER 2 D 39=0 14=0 151=10 44=105.00 378=3"]
+    assert (day.phase(), day.state) == ("continuous", "at-limit")
+    day.replayed()
+
+
 # ---------------------------------------------------------------- the whole market
 
 
