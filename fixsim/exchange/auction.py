@@ -61,7 +61,7 @@ class Auctions:
 
     def market_lots(self, book: int) -> tuple[int, int]:
         """Lots of market orders that buy, and that sell."""
-        lots = engine_auction.market_lots
+        lots: Any = engine_auction.market_lots
         return int(lots(self.machine, 2 * book)), int(lots(self.machine, 2 * book + 1))
 
     def meet(self, book: int) -> Indication:

@@ -314,7 +314,10 @@ class Breakers:
         self._mind_band(book)
 
     def _pause(self, book: int) -> None:
-        """The book stood at its band too long."""
-        self.paused_at[book] = self._stands_at(book) or self.static[book]
+        """The book stood at its band too long, unless somebody has stopped it meanwhile."""
         del self.pause_ns[book]
-        self._interrupt(book)
+        if self.machine.books[book]["phase"] == Phase.CONTINUOUS:
+            self.paused_at[book] = self._stands_at(book) or self.static[book]
+            self._interrupt(book)
+        else:
+            self._enter(book, QUIET)
