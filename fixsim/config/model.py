@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 from fixsim.config.breakers import Breaker, MarketBreaker, named
 from fixsim.config.checks import between, each_one_of, one_of
 from fixsim.config.running import Console, Process, StreetSettings
+from fixsim.config.schedules import Schedule
 from fixsim.limits import (
     COMP_ID_BYTES_MAX,
     EARLY_MESSAGES_MAX,
@@ -172,6 +173,8 @@ class Instrument:
     currency: str = field(default="USD", metadata={"check": _currency})
     #: Where the house quotes, None for nowhere.
     reference_price: Decimal | None = field(default=None, metadata={"check": _positive})
+    #: Its trading days: a name of `[[schedules]]`; None for continuous trading around the clock.
+    schedule: str | None = None
     #: How orders meet.
     matching: str = field(default="price-time", metadata=one_of("price-time"))
     #: What stops it when its price runs away: a name of `[[breakers]]`, or a ready-made one; needs a reference price.
@@ -360,6 +363,7 @@ class Config:
     venue: Venue = Venue()
     instruments: tuple[Instrument, ...] = ()
     counterparties: tuple[Counterparty, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     breakers: tuple[Breaker, ...] = ()
     market_breaker: MarketBreaker | None = None
     house: House | None = None

@@ -19,6 +19,7 @@ from fixsim.exchange.market import levels, queue
 from fixsim.exchange.market_breaker import MarketWide
 from fixsim.exchange.phases import Call, Phases
 from fixsim.exchange.rule import SLICES, Mean, Rule
+from fixsim.exchange.status import Status
 from fixsim.layout import NEVER, NIL, Corridor, Phase
 from fixsim.units import NS_PER_S
 
@@ -32,8 +33,14 @@ STATES: Final = {QUIET: "quiet", AT_LIMIT: "at-limit", CALLING: "calling", EXTEN
 EXTENDED_LOOK_NS: Final = 5 * NS_PER_S
 BUY: Final = ord("1")
 
-#: (BOOK row, state): says it to whoever listens.
-Tell = Callable[[int, int], None]
+#: SecurityTradingStatus(326), Text(58) and HaltReasonChar(327) with which a state is told.
+TOLD: Final = {
+    AT_LIMIT: (b"6", "Limit state", b""),
+    CALLING: (b"5", "Trading interrupted by a volatility auction", b"M"),
+    EXTENDED: (b"15", "Extended volatility auction", b"M"),
+}
+#: 326 of a book that no longer stands at its band.
+READY: Final = b"17"
 
 
 class Breakers:
@@ -44,18 +51,17 @@ class Breakers:
         machine: Machine,
         listings: Listings,
         phases: Phases,
-        venue_ns: Callable[[], int],
-        tell: Tell,
+        status: Status,
         make_room: Callable[[], None],
     ) -> None:
         self.machine = machine
         self.core: Any = machine.core[0]
         self.listings = listings
         self.phases = phases
-        self.venue_ns = venue_ns
-        self.tell = tell
+        self.venue_ns = status.venue_ns
+        self.status = status
         self.make_room = make_room
-        self.market = MarketWide(machine, listings, phases, venue_ns)
+        self.market = MarketWide(machine, listings, phases, status)
         #: By BOOK row.
         self.rules: dict[int, Rule] = {}
         #: Price of the last auction, or what the instrument began with, ticks.
@@ -139,13 +145,17 @@ class Breakers:
     def _interrupt(self, book: int) -> None:
         """Trading is interrupted by a call."""
         profile = self.rules[book].profile
-        self._enter(book, CALLING)
         until_ns = self.venue_ns() + int(profile.call_s * NS_PER_S)
         self.phases.begin_call(book, until_ns, int(profile.random_end_s * NS_PER_S))
+        self._enter(book, CALLING)
 
     def _enter(self, book: int, state: int) -> None:
-        self.machine.books[book]["state"] = state
-        self.tell(book, state)
+        row: Any = self.machine.books[book]
+        before, row["state"] = int(row["state"]), state
+        if state in TOLD:
+            self.status.tell_security(book, *TOLD[state])
+        elif before == AT_LIMIT and row["phase"] == Phase.CONTINUOUS:
+            self.status.tell_security(book, READY)
 
     # ---- bands
 

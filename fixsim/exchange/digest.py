@@ -41,6 +41,8 @@ DIGESTED: Final = {
     "GoodTill": ("times",),
     "Breakers": ("static", "means", "slices", "sliced_ns", "pause_ns", "late", "paused_at"),
     "MarketWide": ("base", "reached", "ends_ns", "halted"),
+    "Calendar": ("changes", "planned_ns"),
+    "Status": ("securities", "watchers"),
 }
 
 _WIRED: Final = "set when the exchange is made, and at a start"
@@ -70,6 +72,8 @@ NOT_STATE: Final = {
     "Exchange.good_till": _WIRED,
     "Exchange.listings": _WIRED,
     "Exchange.phases": _WIRED,
+    "Exchange.status": _WIRED,
+    "Exchange._coming": "of the start that is going on: the calendar has it afterwards",
     "Exchange.market": _WIRED,
     "Exchange.members": _WIRED,
     "Exchange.tape": _WIRED,
@@ -82,7 +86,7 @@ NOT_STATE: Final = {
     "Breakers.market": _WIRED,
     "Breakers.phases": _WIRED,
     "Breakers.rules": _CONFIGURED,
-    "Breakers.tell": _WIRED,
+    "Breakers.status": _WIRED,
     "Breakers.venue_ns": _WIRED,
     "DayTurn.market": _WIRED,
     "Desk.look": _WIRED,
@@ -93,6 +97,7 @@ NOT_STATE: Final = {
     "MarketWide.machine": _WIRED,
     "MarketWide.phases": _WIRED,
     "MarketWide.reopening_ns": _CONFIGURED,
+    "MarketWide.status": _WIRED,
     "MarketWide.venue_ns": _WIRED,
     "Auctions.go_on": _WIRED,
     "Auctions.listings": _WIRED,
@@ -163,8 +168,17 @@ NOT_STATE: Final = {
     "Phases.judges": _WIRED,
     "Phases.listeners": _WIRED,
     "Phases.machine": _WIRED,
-    "Phases.tell": _WIRED,
+    "Phases.calendar": _WIRED,
+    "Phases.listings": _WIRED,
+    "Phases.status": _WIRED,
     "Phases.venue_ns": _WIRED,
+    "Status._next_ns": "found anew from the times in the BOOK rows",
+    "Status.auctions": _WIRED,
+    "Status.listings": _WIRED,
+    "Status.machine": _WIRED,
+    "Status.sessions": _WIRED,
+    "Status.tape": _WIRED,
+    "Status.venue_ns": _WIRED,
     "Tape.batch": _TURN,
     "Tape.machine": _WIRED,
     "Tape.now_ns": _TURN,
@@ -216,6 +230,10 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
     yield "good-till", sorted(exchange.good_till.times)
     for name, part in (("Breakers", exchange.breakers), ("MarketWide", exchange.breakers.market)):
         yield name, [_plainly(getattr(part, attribute)) for attribute in DIGESTED[name]]
+    calendar, status = exchange.phases.calendar, exchange.status
+    yield "calendar", [calendar.planned_ns, *sorted(calendar.changes.items())]
+    yield "status", sorted(status.securities.items())
+    yield "watchers", sorted(status.watchers.items())
     for _, member in sorted(exchange.members.by_slot.items()):
         yield "member", list(_remembered(member))
 

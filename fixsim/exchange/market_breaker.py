@@ -5,7 +5,6 @@ the level that is armed (`engine/corridor.note_trade`). A level stops the market
 of the day before.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from fixsim.config import Config
@@ -13,23 +12,27 @@ from fixsim.config.breakers import Level
 from fixsim.engine.machine import Machine
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.phases import Phases
+from fixsim.exchange.status import Status
 from fixsim.layout import NEVER, Phase
 from fixsim.units import NS_PER_S
 
 #: An index never falls to this.
 DISARMED: Final = -1
 PARTS: Final = 10_000
+#: SecurityTradingStatus(326) of a halt.
+HALT: Final = b"2"
 
 
 class MarketWide:
     """Index, levels and the halt that is on."""
 
-    def __init__(self, machine: Machine, listings: Listings, phases: Phases, venue_ns: Callable[[], int]) -> None:
+    def __init__(self, machine: Machine, listings: Listings, phases: Phases, status: Status) -> None:
         self.machine = machine
         self.core: Any = machine.core[0]
         self.listings = listings
         self.phases = phases
-        self.venue_ns = venue_ns
+        self.venue_ns = status.venue_ns
+        self.status = status
         self.levels: tuple[Level, ...] = ()
         self.reopening_ns = 0
         #: Index at the end of the day before; 0 before there is one.
@@ -94,6 +97,7 @@ class MarketWide:
         for listing in self.listings.by_symbol.values():
             if self.machine.books[listing.book]["phase"] not in (Phase.CLOSED, Phase.HALTED):
                 self.phases.move(listing.book, Phase.HALTED)
+                self.status.tell_security(listing.book, HALT, f"Market-wide halt, level {self.reached}", b"M")
                 self.halted.append(listing.book)
         self.ends_ns = self.venue_ns() + int(level.halt_s * NS_PER_S) if level.halt_s else NEVER
 

@@ -15,7 +15,7 @@ from exchange.test_differential import Order, Twins
 from fixsim.config import Config, Instrument
 from fixsim.config.breakers import PROFILES, Breaker, Constituent, Level, MarketBreaker
 from fixsim.exchange.digest import state_digest
-from fixsim.exchange.phases import NAMES
+from fixsim.exchange.names import NAMES
 from fixsim.reference.exchange import ReferenceExchange
 from fixsim.reference.listing import Listing
 
@@ -94,7 +94,7 @@ class Guarded(Twins):
         self.checker = None
         self.story: list[str] = []
         self.ids: list[tuple[int, bytes, bytes, bytes]] = []
-        #: How often something was stopped: an instrument that went from trading to a call or a halt, an order that was repriced.
+        #: How often something was stopped: an instrument in continuous trading, or an order that was repriced.
         self.stops = 0
 
     def play(self, moves: list[Move]) -> None:

@@ -11,7 +11,7 @@ from fixsim.config import Instrument
 from fixsim.config.breakers import LEVELS, Breaker, Constituent, MarketBreaker
 from fixsim.exchange.breakers import STATES
 from fixsim.exchange.digest import state_digest
-from fixsim.exchange.phases import NAMES
+from fixsim.exchange.names import NAMES
 
 SECOND_NS = 1_000_000_000
 BUY, SELL = b"1", b"2"

@@ -93,7 +93,8 @@ def test_everything_a_conversation_remembers_changes_the_digest(stage: Stage) ->
     member = next(iter(stage.exchange.members.by_name.values()))
     talk: Any = member.session._talk
     parts = {"Member": member, "Conversation": talk, "Gap": talk.gap, "Timers": talk.timers, "Exchange": stage.exchange}
-    parts["GoodTill"] = stage.exchange.good_till
+    exchange = stage.exchange
+    parts |= {"GoodTill": exchange.good_till, "Calendar": exchange.phases.calendar, "Status": exchange.status}
     for kind, names in DIGESTED.items():
         for name in names:
             kept = getattr(parts[kind], name)
