@@ -58,7 +58,7 @@ MOVES = st.builds(
     session=st.integers(0, 1), symbol=st.integers(0, 1), buy=st.booleans(), price=st.integers(-20, 20), lots=st.integers(1, 9),
     tif=st.integers(0, 5), target=st.integers(0, 30),
 )  # fmt: skip
-LONG = int(os.environ.get("LONG", 150 if PLAIN else 1_500))
+LONG = int(os.environ.get("LONG", 300 if PLAIN else 1_500))
 WAITS_S = (0.5, 2, 6, 11, 16, 31, 61)
 OPERATORS = ("continuous", "continuous", "halted", "volatility-auction")
 
@@ -179,7 +179,7 @@ def test_a_long_day_is_interrupted_alike(kind: str) -> None:
     verbs = ("order",) * 12 + ("cancel", "replace", "wait", "operator")
     moves = [
         Move(
-            random.choice(verbs), random.randrange(2), random.randrange(2), random.random() < 0.5, round(random.gauss(0, 6)),
+            random.choice(verbs), random.randrange(2), random.randrange(2), random.random() < 0.5, round(random.gauss(0, 9)),
             random.randint(1, 9), random.randrange(6), random.randrange(1_000),
         )
         for _ in range(LONG)
