@@ -128,6 +128,15 @@ class Inst:
     CANCEL: Final = 2  # K: gone when trading is halted
 
 
+class Corridor:
+    """Whether trades of an instrument are bounded, and what moves the bounds."""
+
+    NONE: Final = 0
+    FIXED: Final = 1  # nothing but time and auctions
+    LAST: Final = 2  # each trade: `width` ten-thousandths of its price to either side
+    RANGE: Final = 3  # each new high or low of the window: `width` ticks from the other end
+
+
 #: One order, open or remembered. 88 bytes.
 ORDER: Final = np.dtype(
     [
@@ -224,7 +233,24 @@ BOOK: Final = np.dtype(
         ("phase", "u1"),  # Phase
         ("symbol_length", "u1"),
         ("symbol", "u1", (64,)),  # Symbol(55)
-        ("spare", "u1", (4,)),
+        ("corridor", "u1"),  # Corridor
+        ("confined", "u1"),  # 1: no order may rest at a price at which it might not trade
+        ("state", "u1"),  # what its breaker is doing, see exchange/breakers.py
+        ("alarm", "u1"),  # 1: its breaker must look at it before anything else happens
+        ("floor", "<i8"),  # lowest and highest price of a trade, ticks, where there is a corridor
+        ("ceiling", "<i8"),
+        ("outer_floor", "<i8"),  # what a moving corridor never leaves
+        ("outer_ceiling", "<i8"),
+        ("width", "<i8"),  # of a corridor that moves, see Corridor
+        ("low", "<i8"),  # lowest and highest trade of the window, ticks; 0 for none
+        ("high", "<i8"),
+        ("slice_low", "<i8"),  # the same of the present slice of the window
+        ("slice_high", "<i8"),
+        ("slice_sum", "<i8"),  # of the prices of its trades
+        ("slice_trades", "<i8"),  # their number
+        ("slice_ns", "<i8"),  # venue time of the first of them
+        ("weight", "<i8"),  # of one tick in the index, 0 outside of it
+        ("counted", "<i8"),  # ticks at which it stands in the index
     ]
 )
 
@@ -307,6 +333,9 @@ CORE: Final = np.dtype(
         ("restatement", "<i4"),  # ExecRestatementReason(378) of the report being said, 0 for none; never outlives it
         ("idle", "<i4"),
         ("random", "<u8"),  # where the random numbers of the venue stand
+        ("index", "<i8"),  # sum of weight x ticks over the instruments of the index
+        ("index_alarm", "<i8"),  # the index at or below which everything stops, a negative number for none
+        ("alarm", "<i8"),  # 1: some breaker must look before anything else happens
     ]
 )
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
+from fixsim.config.breakers import Breaker, MarketBreaker, named
 from fixsim.config.checks import between, each_one_of, one_of
 from fixsim.config.running import Console, Process, ShadowSettings, StreetSettings
 from fixsim.config.schedules import Schedule
@@ -176,6 +177,8 @@ class Instrument:
     schedule: str | None = None
     #: How orders meet.
     matching: str = field(default="price-time", metadata=one_of("price-time"))
+    #: What stops it when its price runs away: a name of `[[breakers]]`, or a ready-made one; needs a reference price.
+    breaker: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -365,6 +368,8 @@ class Config:
     instruments: tuple[Instrument, ...] = ()
     counterparties: tuple[Counterparty, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    breakers: tuple[Breaker, ...] = ()
+    market_breaker: MarketBreaker | None = None
     house: House | None = None
     capacities: Capacities = Capacities()
     tls: Tls | None = None
@@ -387,6 +392,22 @@ class Config:
         """The instrument called `symbol`; made from a pattern it carries that symbol. None when unknown."""
         entry = _entry_for(self.instruments, self._symbols, symbol, TEXT_BYTES_MAX)
         return replace(entry, symbol=symbol) if entry is not None and entry.is_pattern else entry
+
+    def breaker_for(self, instrument: Instrument) -> Breaker | None:
+        """The breaker an instrument asks for, None when nothing stops it."""
+        return None if instrument.breaker is None else named(self.breakers, instrument.breaker)
+
+    def index_weights(self) -> dict[str, int]:
+        """By symbol, what one tick of a constituent counts in the index of the market-wide breaker."""
+        if self.market_breaker is None:
+            return {}
+        weights = {entry.symbol: entry.weight for entry in self.market_breaker.constituents}
+        chosen = [entry for entry in self.instruments if entry.symbol in weights]
+        decimals = max((entry.price_decimals for entry in chosen), default=0)
+        return {
+            entry.symbol: weights[entry.symbol] * entry.tick_mantissa * 10 ** (decimals - entry.price_decimals)
+            for entry in chosen
+        }
 
     def counterparty_for(self, sender_comp_id: str) -> Counterparty | None:
         """The entry, exact or pattern, by which `sender_comp_id` may log on. None when nobody may."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fixsim.config import Config
-from fixsim.engine.rehearse import ENDED, LARGE, PLAIN
+from fixsim.engine.rehearse import BREAK, ENDED, LARGE, PLAIN
 from fixsim.errors import ReplayDivergence, VenueError
 from fixsim.exchange.course import Course
 from fixsim.exchange.exchange import Exchange
@@ -150,11 +150,19 @@ def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
         batch = rehearsal.batch
         if batch is None:
             return
-        if begun is not None and begun.why == LARGE:
-            exchange.go_on()
+        if begun is not None:
+            _go_on(exchange, begun.why)
         _carry_out_batch(exchange, rehearsal, walker, batch, 0 if begun is None else begun.at)
         exchange.take_closings()
         yield batch[0]
+
+
+def _go_on(exchange: Exchange, why: int) -> None:
+    """Do what the walk could not, where that is no record: an order was larger than its batch, or a breaker must look."""
+    if why == LARGE:
+        exchange.go_on()
+    elif why == BREAK:
+        exchange.look()
 
 
 def _carry_out_batch(
@@ -167,9 +175,8 @@ def _carry_out_batch(
         if exchange.fast_door:
             at, why = walker.walk(begin, view, at)
             rehearsal.tally(walker)
-        if why == LARGE:
-            exchange.go_on()
-        elif why == PLAIN:
+        _go_on(exchange, why)
+        if why == PLAIN:
             at = _carry_out_record(exchange, rehearsal, walker, view, at)
     if rehearsal.is_at(batch):
         exchange.commit()

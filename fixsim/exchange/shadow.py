@@ -188,7 +188,8 @@ class Shadow:
             self._take_pen()
             assert self._writer is not None
             self.exchange.outbox = Outbox(self.reader)
-            go_live(self.exchange, self._config, self._writer, now_ns)
+            # a clock that was driven goes on from where it stands
+            go_live(self.exchange, self._config, self._writer, now_ns, 0 if self.exchange.core["venue_ns"] else None)
         except BaseException:
             if self._writer is not None:
                 self._writer.close()

@@ -179,6 +179,8 @@ class Lane:
             self._owe()
         if why & loop.UNFINISHED:
             self._exchange.go_on()
+        if why & loop.LOOK:
+            self._exchange.look()
         if why & loop.BROKEN:
             self._exchange.commit()  # tells what is wrong
         others = []
