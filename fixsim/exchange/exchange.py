@@ -281,13 +281,8 @@ class Exchange:
         """Let an order that was larger than a batch go on; the batch before is sealed."""
         self.desk.finish(MORE)
 
-    def look_at_alarms(self) -> None:
-        """What was not an order may have concerned a breaker, too."""
-        if self.core["alarm"]:
-            self.look()
-
     def look(self) -> None:
-        """Let the breakers look at what just happened, and the order go on that waits for them, if there is one."""
+        """Let the breakers look at what just happened, if they must, and the order go on that waits for them."""
         self.desk.finish(HELD if self.core["taker"] != NIL else DONE)
 
     def take_frame(self, link: int, frame: bytes) -> None:
@@ -341,7 +336,7 @@ class Exchange:
         """Do what is due by venue time."""
         venue_ns = self.venue_ns
         self.agenda.run(venue_ns)
-        self.look_at_alarms()
+        self.look()
         if venue_ns >= self.reset_at_ns:
             self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, venue_ns)
             self._reset_sessions()
@@ -453,7 +448,7 @@ class Exchange:
         answer = carry_out(self, verb, arguments)
         if not answer["ok"]:
             self.note("refused", verb=verb, why=answer["error"])
-        self.look_at_alarms()
+        self.look()
         return answer
 
     def log_out(self, member: Member, text: str) -> None:
