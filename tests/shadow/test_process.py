@@ -65,6 +65,7 @@ def test_a_shadow_beside_an_exchange_takes_snapshots_and_the_next_start_begins_w
     with serve(tmp_path) as again:
         again.ready()
         assert "passed over" not in again.log
+        assert f"began with the snapshot at position {newest}" in again.log
         trade(again, "DESK", 5, next_out)
         assert again.end(signal.SIGTERM) == 0
     damaged = snapshots_directory(exchange.data_dir) / f"{newest:020d}.fixs"
