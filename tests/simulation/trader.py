@@ -196,7 +196,8 @@ class Trader:
                 case LoggedOn():
                     self.logged_on = True
                     self.logons += 1
-                    self._resets = self.may_reset = False
+                    if self._resets:
+                        self._resets = self.may_reset = False
                 case Disconnect():
                     self.hang_up()
                 case _:
