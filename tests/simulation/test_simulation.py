@@ -13,10 +13,10 @@ from conftest import PLAIN
 from fixsim.errors import JournalCorrupt
 from simulation.disk import SimulatedDisk
 from simulation.stage import explain, live, place
-from simulation.world import World
+from simulation.world import SEGMENTS, World
 
 #: Worlds of one run: as many as fit a minute of one core.
-SEEDS = 20 if PLAIN else 320
+SEEDS = 20 if PLAIN else 600
 SEEDS_SLOW = 200 if PLAIN else 5_000
 #: Worlds of one test, so that a failure is told soon.
 TOGETHER = 20
@@ -69,7 +69,7 @@ def test_many_worlds_meet_every_fault() -> None:
             deaths += world.deaths
             resends += sum(len(one) for one in world.scribe.story.resent.values())
             runs += sum(run > 0 for _, run in world.scribe.story.said)
-            segments += world.scribe.story.end // (96 << 10)
+            segments += world.scribe.story.end // SEGMENTS["segment_bytes"]
             commands += world.scribe.story.operators
             fills += world.scribe.story.fills
             shipped += len(world.shipper.rows)
