@@ -340,6 +340,28 @@ LOOP: Final = np.dtype(
     ]
 )
 
+# ---------------------------------------------------------------- a journal that is carried out again
+
+#: How far a stretch of sealed records has been read or carried out again. One row. Offsets are bytes from the stretch's first.
+TRACK: Final = np.dtype(
+    [
+        ("first", "<i8"),  # position of the stretch's first byte
+        ("size", "<i8"),  # bytes of the stretch
+        ("at", "<i8"),  # offset of the next record, between two batches of the next batch
+        ("begin", "<i8"),  # offset of the batch that is being carried out, NIL between two batches
+        ("end", "<i8"),  # offset behind its last record
+        ("crc", "<i8"),  # CRC of the last seal
+        ("last_position", "<i8"),  # inbound records behind this position, or of a later time, are not carried out
+        ("last_ns", "<i8"),
+        ("pause", "<i8"),  # no further batch is begun when so many inbound records were carried out
+        ("inbound", "<i8"),  # inbound records carried out
+        ("compared", "<i8"),  # records of the batches that were the same
+        ("digits", "<i8"),  # decimals of a second in a UTCTimestamp
+        ("max_length", "<i8"),  # longest frame taken, bytes
+        ("tolerance_ns", "<i8"),  # of SendingTime(52), 0 for any
+    ]
+)
+
 assert ORDER.itemsize == 88
 assert NAME.itemsize == 48
 assert LADDER_FAN == 1 << LADDER_BITS

@@ -14,10 +14,11 @@ from typing import Any, Final, NamedTuple
 
 from fixsim.config import Config
 from fixsim.errors import FixsimError, JournalError, ReplayDivergence, UsageError
+from fixsim.exchange.course import THE_END, Course, Until
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import EVERYTHING, Member
 from fixsim.exchange.recovery import carry_out, started_with
-from fixsim.exchange.replay import THE_END, Digested, Nowhere, Unheard, Until, begun, sealed
+from fixsim.exchange.replay import Digested, Nowhere, Unheard, begun
 from fixsim.exchange.tape import Tape
 from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.message import Message
@@ -127,7 +128,7 @@ class SecondOpinion:
     def digests(self, every: int, progress: Callable[[int], None] | None = None) -> Iterator[Digested]:
         """As `run`, with the oracle's digest after each `every` inbound records, at the end of that batch; 0 for none."""
         due = every
-        for begin, view in sealed(self.reader, self.until):
+        for begin, view in Course(self.reader, self.until):
             self._take(view)
             if progress is not None:
                 progress(begin)
@@ -257,7 +258,9 @@ class SecondOpinion:
             return
         if AT_CAPACITY in recorded:
             raise JournalError(f"a capacity was reached at position {record.position}: the oracle has none", record.position)
-        raise ReplayDivergence(record.position, self._bytes_of(record.position), self._packed(record.position, said))
+        # which record a session heard before is no opinion of the oracle's: it writes none
+        packed = self._packed(record.position, said, record.back)
+        raise ReplayDivergence(record.position, self._bytes_of(record.position), packed)
 
     def _nothing_left(self, following: Record | None) -> None:
         """Everything we had to say was recorded."""
@@ -266,12 +269,12 @@ class SecondOpinion:
             recorded = b"" if following is None else self._bytes_of(position)
             raise ReplayDivergence(position, recorded, self._packed(position, self._voice.said[0]))
 
-    def _packed(self, position: int, said: Said | None) -> bytes:
+    def _packed(self, position: int, said: Said | None, back: int = NIL) -> bytes:
         if said is None:
             return b""
         return pack(
             said.kind, position, self.time_ns, said.payload, session=said.session, run=said.run, seq=said.seq,
-            msg_type=said.msg_type[:2], link=said.link,
+            back=back, msg_type=said.msg_type[:2], link=said.link,
         )  # fmt: skip
 
     def _bytes_of(self, position: int) -> bytes:
