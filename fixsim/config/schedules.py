@@ -1,7 +1,7 @@
 """Trading days as data, and the instants they come to.
 
 A schedule says at which local times an instrument's phase changes on a trading day. `plan` turns it into absolute instants,
-which is done once, for a record of the journal: the exchange only ever sees instants, because time-zone data differ between machines.
+once, for a record of the journal: the exchange only ever sees those, because time-zone data differ between machines.
 """
 
 from collections.abc import Iterator, Sequence

@@ -51,11 +51,16 @@ class Auctions:
 
     def reference(self, book: int) -> int:
         """Reference price in ticks: the last trade, else the one configured, else 0."""
+        last = self.last(book)
+        if last:
+            return last
         row = self.machine.books[book]
-        if row["last_lots"]:
-            return int(row["last_price"])
         symbol = row["symbol"][: row["symbol_length"]].tobytes()
         return self.listings.by_symbol[symbol].instrument.reference_price_ticks or 0
+
+    def last(self, book: int) -> int:
+        """Price of the last trade in ticks, 0 for none."""
+        return int(self.machine.books[book]["last_price"])
 
     def indication(self, book: int) -> Indication:
         """What a call would come to if it ended now."""

@@ -81,7 +81,7 @@ class Phases:
             self._activate(book, "status", ord("9"))
         if before == Phase.AT_LAST:
             self.auctions.clear(book, before)
-        elif (phase in TRADING and before in GATHERING) or (phase == Phase.CLOSED and before in CALLS):
+        elif meets(before, phase):
             self._meet(book)
         if phase == Phase.HALTED:
             self._halt(book)
@@ -158,7 +158,10 @@ class Phases:
         self.auctions.clear(book, before)
         if before == Phase.CLOSING_AUCTION:
             row["closing_price"] = found.price if found.lots else row["last_price"]
-        call = Call(book, before, found, extensions)
+        self.tell_met(Call(book, before, found, extensions))
+
+    def tell_met(self, call: Call) -> None:
+        """A call has met: those who listen are told."""
         for listener in self.listeners:
             listener(call)
 
@@ -252,3 +255,8 @@ class Phases:
             row["until_ns"] = change.ns + self._chance(random_ns)
             if row["until_ns"] <= change.ns:
                 self.end_call(book)
+
+
+def meets(before: int, phase: int) -> bool:
+    """Whether orders that have gathered meet at one price on the way from one phase to another."""
+    return (phase in TRADING and before in GATHERING) or (phase == Phase.CLOSED and before in CALLS)

@@ -225,7 +225,7 @@ class Status:
             (tags.TRADING_SESSION_SUB_ID, WORDS[phase].sub_id),
             (tags.SECURITY_TRADING_STATUS, security),
             *(_volumes(listing, found) if phase in CALLS else ()),
-            *_last_price(listing, found.price if phase in CALLS else int(row["last_price"])),
+            *_last_price(listing, found.price if phase in CALLS else self.auctions.last(listing.book)),
             (tags.TRANSACT_TIME, self.tape.venue_stamp),
         ]
 
