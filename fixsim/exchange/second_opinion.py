@@ -216,14 +216,8 @@ class SecondOpinion:
         """Tell the oracle what a new configuration has changed."""
         if record.kind in (Kind.START, Kind.CONFIG):
             self._adopt(self.exchange.config)
-<<<<<<< HEAD
         elif record.kind == Kind.OPERATOR:
             self._operate(json.loads(bytes(record.payload)))
-            for symbol, listing in self.exchange.listings.by_symbol.items():
-                halted = self.exchange.machine.books[listing.book]["phase"] == Phase.HALTED
-                (self.oracle.halt if halted else self.oracle.resume)(symbol.decode())
-=======
->>>>>>> phases
         if record.kind in (Kind.START, Kind.CONFIG, Kind.LINK):
             for member in self.exchange.members.by_name.values():
                 if member.counterparty.permissions != EVERYTHING:

@@ -118,12 +118,8 @@ class ReferenceExchange:
             text = b"Conditionally Required Field Missing"
             return [Reply(session, business_reject(message, b"5", text))]
         with localcontext(EXACT):
-<<<<<<< HEAD
             self._let_know()
             return [*handler(session, message), *self._happen(self.breakers.mind(now_ns))]
-=======
-            return [*handler(session, message)]
->>>>>>> phases
 
     def expire(self, now_ns: int) -> list[Reply]:
         """A new trading day's first deadline: what was good for an earlier date, or until one, is over.
@@ -148,7 +144,7 @@ class ReferenceExchange:
     def know(self, listing: Listing) -> None:
         """There is an instrument, whether or not an order was the first to name it."""
         self.board.create(listing)
-        self.books.setdefault(listing.symbol, Book())
+        self.breakers.begin(listing, self.books.setdefault(listing.symbol, Book()))
 
     def run_out(self, now_ns: int) -> list[Reply]:
         """A time has come: orders whose ExpireTime(126) is not later are over, the earliest first."""
@@ -321,13 +317,8 @@ class ReferenceExchange:
         """Give a good order its id and its place among the open ones."""
         side, ord_type, qty = message.get(54), message.get(40), read_number(message.get(38))
         assert side is not None and ord_type is not None and qty is not None
-<<<<<<< HEAD
-        self.board.create(listing)
-        self.breakers.begin(listing, self.books.setdefault(listing.symbol, Book()))
-=======
         self.floor.phases.setdefault(listing.symbol, self.floor.phase(listing.symbol))
         self.know(listing)
->>>>>>> phases
         self.order_id += 1
         order = Order(
             session=session,
