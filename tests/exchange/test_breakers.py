@@ -439,8 +439,8 @@ def test_the_operator_sees_state_and_corridor() -> None:
             ["x is quiet, trades from any to 9.00"],
         ),
         (
-            {"name": "x", "state": "calling", "lowest": "1.00", "highest": None, "pauses": "20240102-10:00:15", "extensions": 2},
-            ["x is calling, trades from 1.00 to any, pauses at 20240102-10:00:15, prolonged 2 times"],
+            {"name": "x", "state": "calling", "lowest": "1.00", "highest": None, "pauses": "20240102-10:00", "extensions": 2},
+            ["x is calling, trades from 1.00 to any, pauses at 20240102-10:00, prolonged 2 times"],
         ),
     ],
 )
