@@ -92,7 +92,6 @@ class Exchange:
         self.status = Status(self.machine, self.tape, self.listings, self.auctions, lambda: self.venue_ns)
         self.status.note = self.note
         self.phases = Phases(self.machine, self.auctions, self.status)
-        self.status.sessions = self.phases.sessions
         self.breakers = Breakers(self.machine, self.listings, self.phases, self.status, self.make_room)
         self.good_till = GoodTill(self.machine, self.make_room)
         self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.commit)

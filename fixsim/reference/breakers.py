@@ -366,7 +366,7 @@ class Breakers:
 
     def _prolonged(self, symbol: str, watch: Watch, now_ns: int) -> int | None:
         profile, found = watch.profile, self.floor.outcome(symbol)
-        if profile is None:
+        if profile is None or (profile.bands and self.floor.phase(symbol) != VOLATILITY):
             return None
         if watch.is_extended:
             return now_ns + LOOK_NS if found.price is not None else None
