@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fixsim.config.model import Capacities, Config, Counterparty, Instrument, Tls, Venue
+from fixsim.config.risk import check_limits
 from fixsim.errors import ConfigError, Fault
 from fixsim.limits import NOTIONAL_MAX, QTY_LOTS_MAX
 
@@ -231,6 +232,7 @@ def _check_whole(config: Config, faults: Faults) -> None:
         faults.note("counterparties", "is empty: nobody may log on")
     if config.house is not None and config.house.comp_id in senders:
         faults.note("house.comp_id", f"is {config.house.comp_id!r}, which a counterparty has too")
+    check_limits(config, faults.note)
     for index, entry in enumerate(config.instruments):
         _check_products(entry, config.venue.avg_px_decimals, f"instruments[{index}].", faults)
     _check_capacities(config, config.capacities, faults)

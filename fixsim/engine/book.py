@@ -10,6 +10,7 @@ from fixsim.engine.index import add_name, drop_name, name_rows
 from fixsim.engine.jit import kernel
 from fixsim.engine.ladder import HEIGHT_MAX, ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
 from fixsim.engine.report import report
+from fixsim.engine.risk import risk_cancel, risk_close, risk_fill, risk_open, risk_release, risk_replace
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL
 from fixsim.limits import ORDER_NAMES_MAX, PRICE_TICKS_MAX
@@ -213,6 +214,7 @@ def forget_all(m, session):
 @kernel
 def close(m, slot):
     """An order is filled, cancelled or expired, and its last report is said."""
+    risk_close(m, slot)
     session = np.int64(m.orders[slot]["session"])
     m.sessions[session]["open_orders"] -= 1
     m.core[0]["open_orders"] -= 1
@@ -232,6 +234,8 @@ def fill(m, taker, maker, row, lots):
     book = m.books[np.int64(incoming["book"])]
     book["last_price"], book["last_lots"] = price, lots
     value = price * lots
+    risk_fill(m, taker, price, lots)
+    risk_fill(m, maker, price, lots)
     incoming["leaves"] -= lots
     incoming["cum"] += lots
     incoming["notional"] += value
@@ -251,6 +255,8 @@ def fill(m, taker, maker, row, lots):
 @kernel
 def limit_key(order, opposite):
     """Highest key of SIDE row `opposite` that the order may trade at."""
+    if order["ord_type"] == MARKET and order["guarded"] != 0:
+        return price_key(opposite, np.int64(order["worth"]))
     if order["ord_type"] == MARKET:
         return np.int64(PRICE_TICKS_MAX)
     return price_key(opposite, np.int64(order["price"]))
@@ -293,6 +299,7 @@ def can_fill_whole(m, slot):
 @kernel
 def cancel_rest(m, slot, exec_type, name, orig, route):
     """Say that what is left of an order that does not rest is gone, and close it."""
+    risk_release(m, slot)
     order = m.orders[slot]
     order["leaves"], order["status"] = 0, exec_type
     report(m, slot, exec_type, name, orig, route, 0, 0, 0)
@@ -336,7 +343,8 @@ def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin,
     order["next"], order["prev"], order["level"], order["echo"] = NIL, NIL, NIL, echo
     order["day"], order["names"], order["book"], order["session"] = core["day"], 0, book, session
     order["side"], order["ord_type"], order["tif"], order["status"] = side, ord_type, tif, NEW
-    order["party"], order["inst"] = NIL, 0
+    order["inst"] = 0
+    risk_open(m, slot)
     if echo != NIL:
         m.echoes[echo]["refs"] += 1
     name = add_name(m, session, slot, text, begin, length, 0)
@@ -354,6 +362,7 @@ def cancel(m, slot, route, text, begin, length):
     `route` is the ECHO row with the request's routing, or NIL; its id is `length` bytes of `text` from `begin`.
     """
     session = np.int64(m.orders[slot]["session"])
+    risk_cancel(m, slot)
     limit_names(m, slot)
     request = add_name(m, session, slot, text, begin, length, 1)
     unlink(m, slot)
@@ -378,6 +387,7 @@ def replace(m, slot, price, lots, route, text, begin, length):
     lots = max(lots, np.int64(order["cum"]))
     keeps = price == order["price"] and lots <= order["qty"] and lots > order["cum"]
     leaves = lots - np.int64(order["cum"])
+    risk_replace(m, slot, price, leaves)
     if keeps:
         m.levels[order["level"]]["lots"] -= order["leaves"] - leaves
     else:

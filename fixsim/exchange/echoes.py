@@ -1,5 +1,7 @@
 """Texts that reports repeat: reversed routing and the account, rendered once and shared by all orders that have the same."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fixsim.engine.machine import Machine
@@ -14,6 +16,8 @@ class Echoes:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.rows: dict[tuple[bytes, bytes], int] = {}
+        #: OWNER row of an account.
+        self.account_owner: Callable[[bytes | None], int] = lambda account: NIL
 
     def has_room(self, route: Route, account: bytes | None) -> bool:
         """Could `row` give one?"""
@@ -34,6 +38,7 @@ class Echoes:
         text = key[0] + key[1]
         echo = self.machine.echoes[row]
         echo["refs"], echo["length"], echo["split"] = 0, len(text), len(key[0])
+        echo["account"] = self.account_owner(account)
         echo["text"][: len(text)] = np.frombuffer(text, np.uint8)
         self.rows[key] = row
         return row
