@@ -51,7 +51,7 @@ RECORD: Final = np.dtype(
         ("flags", "u1"),  # zero
         ("length", "<u4"),  # bytes of payload
         ("position", "<i8"),  # byte offset of this record in the journal, its identity everywhere
-        ("time_ns", "<i8"),  # venue time of the turn, ns since 1970 UTC
+        ("time_ns", "<i8"),  # session time of the turn, ns since 1970 UTC
         ("session", "<u4"),  # session id, 0 for none; LINK records name it
         ("run", "<u4"),  # sequence resets of the session so far
         ("seq", "<i8"),  # MsgSeqNum(34) of a frame, 0 for none
@@ -250,6 +250,7 @@ CORE: Final = np.dtype(
         ("day", "<i8"),  # trading day, days since 1970-01-01; 0 before the first start
         ("sessions_id", "<i8"),  # last session id given
         ("link", "<i8"),  # last connection number given
+        ("venue_ns", "<i8"),  # venue time where an operator drives it, ns since 1970 UTC; 0 where it is the time of the turn
         ("orders_fresh", "<i4"),  # rows never used begin here
         ("orders_free", "<i4"),  # head of the list of rows to use again
         ("names_fresh", "<i4"),
@@ -386,10 +387,12 @@ TAPE: Final = np.dtype(
         ("base", "<i8"),  # position of the batch's first byte
         ("used", "<i8"),  # bytes written
         ("count", "<i8"),  # records written
-        ("now_ns", "<i8"),  # venue time of the turn
+        ("now_ns", "<i8"),  # session time of the turn
+        ("driven", "<i8"),  # 1 where venue time is another one
         ("touched", "<i8"),  # sessions to which the batch says something
         ("stamp_length", "<i8"),
-        ("stamp", "u1", (32,)),  # that time as UTCTimestamp
+        ("stamp", "u1", (32,)),  # session time as UTCTimestamp, for SendingTime(52)
+        ("venue_stamp", "u1", (32,)),  # venue time where it is another one, for TransactTime(60); as long as `stamp`
     ]
 )
 

@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "book": ("fixsim.cli.book", "book", "Show the book of an instrument."),
     "halt": ("fixsim.cli.halt", "halt", "Halt an instrument."),
     "resume": ("fixsim.cli.halt", "resume", "Resume a halted instrument."),
+    "clock": ("fixsim.cli.clock", "app", "Show the venue's clock, and drive a simulated one."),
     "audit": ("fixsim.cli.audit", "app", "Ask Postgres what happened; prove and verify the record."),
     "journal": ("fixsim.cli.journal", "app", "Read and verify the journal files."),
     "replay": ("fixsim.cli.replay", "replay", "Carry out a journal again and compare; play a FIX log to an exchange."),

@@ -85,7 +85,7 @@ def fits_session(m, session, buffer, tolerance_ns):
     now = np.int64(m.tape[0]["now_ns"]) % NS_PER_DAY
     if sent < 0 or (tolerance_ns > 0 and abs(sent - now) >= tolerance_ns):
         return False
-    return scan.time_of_today(m, buffer, spots[2 * scan.TRANSACT_TIME], spots[2 * scan.TRANSACT_TIME + 1]) >= 0
+    return scan.is_plain_time(m, buffer, spots[2 * scan.TRANSACT_TIME], spots[2 * scan.TRANSACT_TIME + 1])
 
 
 @kernel

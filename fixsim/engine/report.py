@@ -154,7 +154,10 @@ def put_progress(m, at, order, book):
     at = put_decimal_field(batch, at, T151, np.int64(order["leaves"]) * lot, decimals)
     at = put_decimal_field(batch, at, T14, np.int64(order["cum"]) * lot, decimals)
     at = put_average(m, at, order, book)
-    return put_text_field(batch, at, T60, tape["stamp"], 0, np.int64(tape["stamp_length"]))
+    length = np.int64(tape["stamp_length"])
+    if tape["driven"] != 0:
+        return put_text_field(batch, at, T60, tape["venue_stamp"], 0, length)
+    return put_text_field(batch, at, T60, tape["stamp"], 0, length)
 
 
 @leaf

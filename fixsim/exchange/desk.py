@@ -59,7 +59,7 @@ class Desk:
         if name == NIL:
             return False
         view = self.view(int(self.machine.names[name]["order"]))
-        body = status_report(view, None, self.tape.stamp)
+        body = status_report(view, None, self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.EXECUTION_REPORT, orders.route_of(message), body)
         return True
 
@@ -142,7 +142,7 @@ class Desk:
             if not row["request"] and int(self.machine.orders[order]["status"]) in OPEN:
                 owner = self.view(order)
         self.core["exec_id"] += 1
-        body = order_rejected(message, fault, owner, int(self.core["exec_id"]), self.tape.stamp)
+        body = order_rejected(message, fault, owner, int(self.core["exec_id"]), self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.EXECUTION_REPORT, route, body)
 
     # ---- OrderCancelRequest(F) and OrderCancelReplaceRequest(G)
@@ -247,7 +247,7 @@ class Desk:
         self, member: Member, message: Message, route: Any, slot: int, rejection: CancelRejection, to: bytes
     ) -> None:
         view = None if slot == NIL else self.view(slot)
-        body = cancel_rejected(message, rejection, view, to, self.tape.stamp)
+        body = cancel_rejected(message, rejection, view, to, self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.ORDER_CANCEL_REJECT, route, body)
 
     # ---- OrderStatusRequest(H)
@@ -262,9 +262,9 @@ class Desk:
             view = None
         if view is None:
             fault = orders.Fault(OrdRejReason.UNKNOWN_ORDER, "Unknown order")
-            body = order_rejected(message, fault, None, None, self.tape.stamp)
+            body = order_rejected(message, fault, None, None, self.tape.venue_stamp)
         else:
-            body = status_report(view, message.get(tags.ORD_STATUS_REQ_ID), self.tape.stamp)
+            body = status_report(view, message.get(tags.ORD_STATUS_REQ_ID), self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.EXECUTION_REPORT, orders.route_of(message), body)
 
     # ---- the day

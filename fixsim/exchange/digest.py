@@ -46,6 +46,7 @@ _VIEW: Final = "a view of a state table"
 
 #: Attributes that are not state, and why.
 NOT_STATE: Final = {
+    "Exchange.agenda": _WIRED,
     "Exchange.config": _CONFIGURED,
     "Exchange.core": _VIEW,
     "Exchange.machine": "its tables are state, see STATE_TABLES",
@@ -65,6 +66,8 @@ NOT_STATE: Final = {
     "Exchange.market": _WIRED,
     "Exchange.members": _WIRED,
     "Exchange.tape": _WIRED,
+    "Agenda._sources": _WIRED,
+    "DayTurn.desk": _WIRED,
     "Deadlines._heap": "an order of the conversations by their deadlines",
     "Deadlines._pushed": "breaks ties in that order; what is due is sorted by row",
     "Member.counterparty": _CONFIGURED,
@@ -119,9 +122,12 @@ NOT_STATE: Final = {
     "Tape.now_ns": _TURN,
     "Tape.row": _TURN,
     "Tape.stamp": _TURN,
+    "Tape.venue_stamp": "follows from the core table's `venue_ns`, or of the turn",
+    "Tape._driven_ns": "for which venue time that was written",
+    "Tape._core": _VIEW,
     "Tape.tally": "who counts for people: nothing comes back from there",
     "Tape.written": _TURN,
-    "Tape.timestamp_digits": _CONFIGURED,
+    "Tape._timestamp_digits": _CONFIGURED,
     "Tape.writer": _WIRED,
     "Machine.tape": _TURN,
     "Machine.batch": _TURN,

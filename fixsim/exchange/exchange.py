@@ -21,14 +21,16 @@ from fixsim.engine.machine import Machine, new_machine
 from fixsim.engine.tape import said_positions, seal_times
 from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
+from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.answers import business_reject
 from fixsim.exchange.capacity import sizes
+from fixsim.exchange.day import DayTurn
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members
-from fixsim.exchange.operator import carry_out
+from fixsim.exchange.operator.verbs import carry_out
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
@@ -101,6 +103,8 @@ class Exchange:
         self.desk = Desk(self.machine, self.tape, self.listings, self.commit)
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
+        self.agenda = Agenda()
+        self.agenda.add(Place.DAY, DayTurn(self.desk))
         self.links: dict[int, Member] = {}
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
@@ -129,11 +133,13 @@ class Exchange:
 
     def start(self, payload: bytes, now_ns: int) -> None:
         """A process has started: whatever was connected is not any more."""
-        slept_over_reset = bool(self.tape.now_ns) and now_ns >= self.reset_at_ns
+        before_ns = self.tape.now_ns
         self.tape.begin(now_ns)
+        self.drive(json.loads(payload).get("venue_ns", 0))
+        slept_over_reset = bool(before_ns) and self.venue_ns >= self.reset_at_ns
         self.tape.record(Kind.START, payload)
         if self.core["day"] == 0:
-            self.core["day"] = utc_day(now_ns)
+            self.core["day"] = utc_day(self.venue_ns)
         for link in sorted(self.links):
             self._unlink(link)
         self._closings.clear()
@@ -144,7 +150,7 @@ class Exchange:
         """Go on under a changed configuration; called right after the START record that carries it."""
         self.config = config
         self.tape.timestamp_digits = config.venue.timestamp_digits
-        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.tape.now_ns)
+        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
         self.members.adopt(config)
 
@@ -309,11 +315,36 @@ class Exchange:
 
     # ---- time
 
+    @property
+    def venue_ns(self) -> int:
+        """Venue time, ns since 1970 UTC: what happened when, and what is due. Session time, unless an operator drives it."""
+        return int(self.core["venue_ns"]) or self.tape.now_ns
+
+    def next_appointment_ns(self) -> int:
+        """Venue time at which the venue has something to do next, NEVER for never."""
+        return min(self.agenda.next_ns(), self.reset_at_ns)
+
+    def keep_appointments(self) -> None:
+        """Do what is due by venue time."""
+        venue_ns = self.venue_ns
+        self.agenda.run(venue_ns)
+        if venue_ns >= self.reset_at_ns:
+            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, venue_ns)
+            self._reset_sessions()
+
+    def drive(self, venue_ns: int) -> None:
+        """It is `venue_ns` at the venue now, by an operator's clock; 0 gives the time back to the wall."""
+        self.core["venue_ns"] = venue_ns
+        self.tape.tell_venue_time()
+
     def next_deadline_ns(self) -> int:
         """When `tick` should be called next, ns."""
         if self._postponed:
             return self.tape.now_ns
-        return min(self.deadlines.next_ns(), (int(self.core["day"]) + 1) * NS_PER_DAY, self.reset_at_ns)
+        appointment_ns = self.next_appointment_ns()
+        if self.core["venue_ns"] and appointment_ns > self.core["venue_ns"]:
+            appointment_ns = NEVER  # an operator moves that clock
+        return min(self.deadlines.next_ns(), appointment_ns)
 
     def tick(self, now_ns: int) -> None:
         """A deadline may be due. Nothing is recorded when none is."""
@@ -321,13 +352,7 @@ class Exchange:
             return
         self.tape.begin(now_ns)
         self.tape.record(Kind.TICK, b"")
-        day = utc_day(now_ns)
-        if day > self.core["day"]:
-            self.core["day"] = day
-            self.desk.new_day(day)
-        if now_ns >= self.reset_at_ns:
-            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, now_ns)
-            self._reset_sessions()
+        self.keep_appointments()
         for member in self.deadlines.due(now_ns):
             self.make_room()
             member.session.tick(now_ns)
@@ -406,11 +431,11 @@ class Exchange:
 
     # ---- operator
 
-    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int) -> dict[str, Any]:
-        """An operator's command: recorded, carried out, answered."""
+    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int, why: str = "") -> dict[str, Any]:
+        """An operator's command: recorded with who asks for it and why, carried out, answered."""
         self.tape.begin(now_ns)
         self.make_room()
-        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who}, sort_keys=True).encode()
+        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who, "why": why}, sort_keys=True).encode()
         self.tape.record(Kind.OPERATOR, payload)
         return carry_out(self, verb, arguments)
 
@@ -488,8 +513,7 @@ def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:
     return instant if instant > after_ns else instant + NS_PER_DAY
 
 
-def start_payload(config: Config) -> bytes:
-    """Payload of a START record."""
-    return json.dumps(
-        {"version": __version__, "journal": JOURNAL_VERSION, "config": json.loads(config.normalised())}, sort_keys=True
-    ).encode()
+def start_payload(config: Config, venue_ns: int = 0) -> bytes:
+    """Payload of a START record; `venue_ns` is where a driven clock begins, 0 for the wall's."""
+    told = {"version": __version__, "journal": JOURNAL_VERSION, "venue_ns": venue_ns, "config": json.loads(config.normalised())}
+    return json.dumps(told, sort_keys=True).encode()

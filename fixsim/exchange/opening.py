@@ -23,9 +23,15 @@ class Opened(NamedTuple):
 
 
 def open_venue(
-    config: Config, data_dir: Path, now_ns: int, progress: Callable[[int, int], None] | None = None
+    config: Config,
+    data_dir: Path,
+    now_ns: int,
+    progress: Callable[[int, int], None] | None = None,
+    clock_start_ns: int | None = None,
 ) -> Opened:
     """The exchange of `data_dir`, recovered from its journal and started at `now_ns` under `config`.
+
+    Without `clock_start_ns` its time is the wall's; with it an operator drives it from there, or for 0 from where it was.
 
     The caller holds the lock of the directory. `progress` is told position and end while the journal is replayed. `writer.note`
     says what was cut from the journal, empty for nothing. Raises JournalError, ReplayDivergence or VenueError.
@@ -48,5 +54,6 @@ def open_venue(
         fix44(),
         now_ns,
         None if progress is None else lambda position: progress(position, end),
+        clock_start_ns,
     )
     return Opened(exchange, writer, reader)

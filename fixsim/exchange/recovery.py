@@ -19,6 +19,7 @@ from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import HEADER
 from fixsim.layout import INBOUND, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
+from fixsim.units import format_utc_timestamp
 
 #: MsgTypes, zero-padded as in a header, of frames that are taken together when they came together.
 ORDERS: Final = frozenset({b"D\0", b"F\0", b"G\0"})
@@ -166,7 +167,7 @@ def carry_out(exchange: Exchange, kind: int, time_ns: int, link: int, payload: b
             _link(exchange, link, json.loads(payload), time_ns)
         case Kind.OPERATOR:
             said = json.loads(payload)
-            exchange.command(said["verb"], said["arguments"], said["who"], time_ns)
+            exchange.command(said["verb"], said["arguments"], said["who"], time_ns, said["why"])
         case Kind.START:
             exchange.start(payload, time_ns)
             exchange.adopt(started_with(payload))
@@ -193,13 +194,16 @@ def open_exchange(
     dictionary: Dictionary,
     now_ns: int,
     progress: Callable[[int], None] | None = None,
+    clock_start_ns: int | None = None,
 ) -> Exchange:
     """The exchange as the journal says it was, started under `config` at `now_ns`; its START record is sealed.
 
-    Raises ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` cannot go on where
+    Venue time is that of the turns; with `clock_start_ns` it begins there and is driven (0: it goes on where it was). Raises
+    ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` or the clock cannot go on where
     the journal stopped.
     """
     rehearsal = Rehearsal(batches, writer)
+    venue_before_ns = 0
     if rehearsal.batch is None:
         exchange = Exchange(config, writer, outbox, fetch, dictionary)
     else:
@@ -210,10 +214,23 @@ def open_exchange(
         _check_change(exchange.config, config)
         exchange.tape.writer = writer
         now_ns = max(now_ns, exchange.tape.now_ns)
-    exchange.start(start_payload(config), now_ns)
+        venue_before_ns = exchange.venue_ns
+    venue_ns = 0 if clock_start_ns is None else clock_start_ns or venue_before_ns or now_ns
+    _check_time(venue_before_ns, venue_ns or now_ns)
+    exchange.start(start_payload(config, venue_ns), now_ns)
     exchange.adopt(config)
     exchange.commit()
     return exchange
+
+
+def _check_time(before_ns: int, after_ns: int) -> None:
+    """Whatever clock there was and is, the venue's time does not go back. Raises VenueError."""
+    if after_ns < before_ns:
+        before, after = (format_utc_timestamp(ns, 9).decode() for ns in (before_ns, after_ns))
+        raise VenueError(
+            f"venue time was {before} when this data directory was left, and would go back to {after}; "
+            "start with --clock simulated and a later --clock-start or none, or use another data directory"
+        )
 
 
 def _check_change(before: Config, after: Config) -> None:

@@ -234,11 +234,11 @@ class SecondOpinion:
 
     def _deliver(self, member: Member, message: Message, poss_resend: bool) -> None:
         """An application message in sequence."""
-        self._say(self.oracle.receive(member.name.decode("latin-1"), message.fields, self.time_ns))
+        self._say(self.oracle.receive(member.name.decode("latin-1"), message.fields, self.exchange.venue_ns))
         self._list()
 
     def _new_day(self, day: int) -> None:
-        self._say(self.oracle.expire(self.time_ns))
+        self._say(self.oracle.expire(self.exchange.venue_ns))
 
     def _say(self, replies: list[Reply]) -> None:
         for session, ((_, msg_type), *fields) in replies:

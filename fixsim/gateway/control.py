@@ -1,7 +1,8 @@
 """Operators' commands over a Unix socket in the data directory, which only its owner can open.
 
-One JSON object per line each way: {"verb": "halt", "arguments": {"symbol": "AAPL"}} is answered by what
-`Exchange.command` gives. A command is a journal record; its answer leaves only after the commit of its turn.
+One JSON object per line each way: {"verb": "halt", "arguments": {"symbol": "AAPL"}, "why": "news"} is answered
+by what `Exchange.command` gives; `arguments` and `why` may be left out. A command is a journal record; its answer leaves
+only after the commit of its turn.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ def _inside(folder: Path) -> Iterator[None]:
         os.close(before)
 
 
-def ask(data_dir: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def ask(data_dir: Path, verb: str, arguments: dict[str, Any], why: str = "") -> dict[str, Any]:
     """Have the exchange that runs on `data_dir` carry out a command; its answer without `ok`.
 
     Raises VenueError when no exchange answers, UsageError when it refuses.
@@ -53,7 +54,7 @@ def ask(data_dir: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             with _inside(data_dir):
                 line.connect(CONTROL)
-            line.sendall(json.dumps({"verb": verb, "arguments": arguments}).encode() + b"\n")
+            line.sendall(json.dumps({"verb": verb, "arguments": arguments, "why": why}).encode() + b"\n")
             with line.makefile("rb") as answers:
                 text = answers.readline()
         except OSError as error:
@@ -170,16 +171,16 @@ class Control:
     def _answer(self, request: bytes, who: str, now_ns: int) -> dict[str, Any]:
         try:
             asked = json.loads(request)
-            verb, arguments = asked["verb"], asked.get("arguments", {})
-            if not isinstance(verb, str) or not isinstance(arguments, dict):
-                raise ValueError("verb is a text, arguments is an object")
+            verb, arguments, why = asked["verb"], asked.get("arguments", {}), asked.get("why", "")
+            if not isinstance(verb, str) or not isinstance(arguments, dict) or not isinstance(why, str):
+                raise ValueError("verb and why are texts, arguments is an object")
             nested = [type(value).__name__ for value in arguments.values() if isinstance(value, dict | list)]
             if nested:
                 raise ValueError(f"an argument is one value, not a {nested[0]}")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"not a command: {error}"}
-        LOGGER.info("%s asks for %s %s", who, verb, arguments)
-        return self._exchange.command(verb, arguments, who, now_ns)
+        LOGGER.info("%s asks for %s %s%s", who, verb, arguments, f" because {why}" if why else "")
+        return self._exchange.command(verb, arguments, who, now_ns, why)
 
     def _end(self, operator: Operator) -> None:
         self._operators.discard(operator)

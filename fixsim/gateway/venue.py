@@ -52,6 +52,8 @@ class Plan:
     insecure: bool = False
     #: Options of the command line that readers log by, too.
     log_options: tuple[str, ...] = ()
+    #: Where a simulated clock begins, 0 for where it was; None for the wall's time.
+    clock_start_ns: int | None = None
 
 
 def serve(plan: Plan, announce: Say, progress: Say) -> None:
@@ -95,7 +97,7 @@ def _run(
 
     raise_descriptor_limit()
     pin_loop(plan.config.process.cpu_affinity.exchange, processors())
-    opened = open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress))
+    opened = open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress), plan.clock_start_ns)
     stack.callback(opened.writer.close)
     if opened.writer.note:
         LOGGER.warning("journal: %s", opened.writer.note)

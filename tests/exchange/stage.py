@@ -99,6 +99,8 @@ class Stage:
     batches: Iterable[tuple[int, memoryview]] = ()
     outbox: Outbox | None = None
     now_ns: int = MORNING_NS
+    #: Where a driven clock begins, 0 for where it was; None for the wall's time.
+    clock_start_ns: int | None = None
 
     def __post_init__(self) -> None:
         self.outbox = self.outbox or Outbox(Reader(NOWHERE))
@@ -107,8 +109,9 @@ class Stage:
         self.heard: dict[str, int] = {}
         self.read = 0
         self.exchange: Exchange = open_exchange(
-            self.config, iter(self.batches), self.writer, self.outbox, self.writer.fetch, fix44(), self.now_ns
-        )
+            self.config, iter(self.batches), self.writer, self.outbox, self.writer.fetch, fix44(), self.now_ns,
+            clock_start_ns=self.clock_start_ns,
+        )  # fmt: skip
         self.read = len(self.writer.batches)
         for name, member in self.exchange.members.by_name.items():
             self.heard[name.decode()] = int(member.row["next_out"]) - 1

@@ -137,3 +137,11 @@ def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
 def test_nobody_answers_where_nothing_runs(tmp_path: Path) -> None:
     with pytest.raises(VenueError, match="no exchange answers"):
         ask(tmp_path, "sessions.show", {})
+
+
+def test_who_asks_and_why_are_in_the_journal(stage: Stage) -> None:
+    ask(stage.data_dir, "halt", {"symbol": "AAPL"}, "news\npending")
+    ask(stage.data_dir, "resume", {"symbol": "AAPL"})
+    halted, resumed = commands(stage)
+    assert (halted["why"], resumed["why"]) == ("news\npending", "")
+    assert halted["who"] == resumed["who"] != ""
