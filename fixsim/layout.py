@@ -11,6 +11,8 @@ from fixsim.limits import RECORD_ALIGN, RECORD_HEADER_BYTES
 
 #: "No row", in every index field.
 NIL: Final = -1
+#: "No row, because it is held elsewhere": LEVEL of an order that waits outside the ladder of its book.
+PARKED: Final = -2
 #: "Never", for deadlines: the largest int64.
 NEVER: Final = 2**63 - 1
 
@@ -108,6 +110,17 @@ class Phase:
     CLOSED: Final = 7  # nothing is taken
 
 
+#: Phases that end by one price at which everything that can meet does.
+CALLS: Final = frozenset({Phase.OPENING_AUCTION, Phase.VOLATILITY_AUCTION, Phase.CLOSING_AUCTION})
+
+
+class Inst:
+    """What ExecInst(18) asks for in ORDER.inst, as bits."""
+
+    REINSTATE: Final = 1  # J: aside while trading is halted, back afterwards
+    CANCEL: Final = 2  # K: gone when trading is halted
+
+
 #: One order, open or remembered. 96 bytes.
 ORDER: Final = np.dtype(
     [
@@ -119,7 +132,7 @@ ORDER: Final = np.dtype(
         ("order_id", "<i8"),  # OrderID(37)
         ("next", "<i4"),  # younger order of the level; in a free row, the next free row
         ("prev", "<i4"),  # older order of the level
-        ("level", "<i4"),  # LEVEL row it rests on, NIL when it does not rest
+        ("level", "<i4"),  # LEVEL row it rests on, NIL when it does not rest, PARKED when it waits outside of the ladder
         ("name", "<i4"),  # NAME row of its current ClOrdID(11)
         ("echo", "<i4"),  # ECHO row of account and routing, NIL for none
         ("day", "<u2"),  # trading day it was accepted, days since 1970-01-01
@@ -131,9 +144,9 @@ ORDER: Final = np.dtype(
         ("tif", "u1"),  # TimeInForce(59)
         ("status", "u1"),  # OrdStatus(39)
         ("party", "<i4"),  # PARTY row of whoever answers for it, NIL when no limit looks at it
-        ("inst", "u1"),  # what ExecInst(18) asks for, as bits
+        ("inst", "u1"),  # what ExecInst(18) asks for, see Inst
         ("guarded", "u1"),  # 1 for a market order that may not trade beyond `worth`
-        ("spare", "u1", (2,)),
+        ("until", "<u2"),  # last day of a GTD order, days since 1970-01-01; 0 for none, and where a time is given
         ("worth", "<i8"),  # ticks at which its leaves are counted in limits; no meaning while `party` is NIL
     ]
 )
@@ -189,6 +202,20 @@ BOOK: Final = np.dtype(
         ("factor", "<i8"),  # money of one lot at one tick; 0 while money is not looked at
         ("mark", "<i8"),  # ticks at which positions are valued, 0 for none yet
         ("mark_max", "<i8"),  # ticks a mark never exceeds
+        ("auction_price", "<i8"),  # ticks of the last auction, 0 for none
+        ("auction_lots", "<i8"),  # lots that met there
+        ("closing_price", "<i8"),  # ticks at which orders meet at last, 0 for none
+        ("until_ns", "<i8"),  # venue time at which its call ends by itself, 0 for none
+        ("told_ns", "<i8"),  # venue time at which what its call would come to may be told next, 0 when nobody listens
+        ("told_price", "<i8"),  # what was told last: indicative price in ticks,
+        ("told_buys", "<i8"),  # lots that buy at it,
+        ("told_sells", "<i8"),  # and lots that sell
+        ("parked_head", "<i4"),  # ORDER rows held outside of the ladder, oldest first, NIL for none
+        ("parked_tail", "<i4"),
+        ("extensions", "u1"),  # how often its call was prolonged
+        ("scheduled", "u1"),  # 1 when its days end by a schedule, 0 when they end at midnight UTC
+        ("indicated", "u1"),  # 1 when its call has told a price
+        ("fill", "u1", (5,)),
         ("price_decimals", "u1"),
         ("qty_decimals", "u1"),
         ("phase", "u1"),  # Phase
@@ -278,6 +305,7 @@ CORE: Final = np.dtype(
         ("holdings_fresh", "<i4"),
         ("parties_fresh", "<i4"),
         ("restatement", "<i4"),  # ExecRestatementReason(378) of the report being said, 0 for none; never outlives it
+        ("random", "<u8"),  # where the random numbers of the venue stand
     ]
 )
 

@@ -40,7 +40,7 @@ def listing(symbol: str, tick: str, lot: str, max_lots: int = 1_000_000, min_lot
         min_qty=min_lots * lot_size,
         max_qty=max_lots * lot_size,
         currency="USD",
-        highest_price=tick_size * min((1 << 40) - 1, ((1 << 62) - 1) // max_lots),
+        highest_price=tick_size * min((1 << 40) - 2, ((1 << 62) - 1) // max_lots),
     )
 
 

@@ -182,7 +182,7 @@ def own_open_order(m, session, buffer, book, side):
         return name
     slot = np.int64(m.names[name]["order"])
     order = m.orders[slot]
-    if order["name"] != name or order["level"] == NIL or order["side"] != side or np.int64(order["book"]) != book:
+    if order["name"] != name or order["level"] < 0 or order["side"] != side or np.int64(order["book"]) != book:
         return np.int64(NIL)
     return slot
 

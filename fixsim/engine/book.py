@@ -12,7 +12,7 @@ from fixsim.engine.ladder import HEIGHT_MAX, ladder_find, ladder_first_from, lad
 from fixsim.engine.report import report
 from fixsim.engine.risk import risk_cancel, risk_close, risk_fill, risk_open, risk_release, risk_replace
 from fixsim.engine.tape import has_tape_room
-from fixsim.layout import NIL
+from fixsim.layout import NIL, PARKED, Phase
 from fixsim.limits import ORDER_NAMES_MAX, PRICE_TICKS_MAX
 
 #: What an order kernel returns.
@@ -24,7 +24,12 @@ MARKET = 0x31
 IOC = 0x33
 FOK = 0x34
 GTC = 0x31
+AT_THE_CLOSE = 0x37
 NEW, PARTIALLY_FILLED, FILLED, CANCELED, REPLACED, EXPIRED, TRADE = 0x30, 0x31, 0x32, 0x34, 0x35, 0x43, 0x46
+SUSPENDED, RESTATED = 0x39, 0x44
+CONTINUOUS, CLOSING_AUCTION = Phase.CONTINUOUS, Phase.CLOSING_AUCTION
+#: ExecRestatementReason(378).
+ON_TRADING_HALT, EXCHANGE_OPTION = 6, 8
 ADDED_LIQUIDITY, REMOVED_LIQUIDITY = 0x31, 0x32
 
 
@@ -67,11 +72,19 @@ def remove_level(m, side, row):
 
 
 @kernel
+def level_price(order):
+    """Price of the level an order rests on. A market order, which rests in calls only, stands in front of every limit."""
+    if order["ord_type"] != MARKET:
+        return np.int64(order["price"])
+    return np.int64(PRICE_TICKS_MAX) if order["side"] == BUY else np.int64(0)
+
+
+@kernel
 def rest(m, slot):
     """Put an order with leaves at the back of its price."""
     order = m.orders[slot]
     side = own_side(order)
-    price = np.int64(order["price"])
+    price = level_price(order)
     key = price_key(side, price)
     row = ladder_find(m, side, key)
     ladder = m.sides[side]
@@ -115,6 +128,45 @@ def unlink(m, slot):
     order["level"] = NIL
     if level["count"] == 0:
         remove_level(m, side, row)
+
+
+@kernel
+def park(m, slot):
+    """Put an order with leaves behind those that wait outside of the ladder of its book."""
+    order = m.orders[slot]
+    book = m.books[np.int64(order["book"])]
+    order["level"], order["prev"], order["next"] = PARKED, book["parked_tail"], NIL
+    if book["parked_tail"] == NIL:
+        book["parked_head"] = slot
+    else:
+        m.orders[book["parked_tail"]]["next"] = slot
+    book["parked_tail"] = slot
+
+
+@kernel
+def unpark(m, slot):
+    """Take an order out of those that wait outside of the ladder."""
+    order = m.orders[slot]
+    book = m.books[np.int64(order["book"])]
+    older, newer = np.int64(order["prev"]), np.int64(order["next"])
+    if older == NIL:
+        book["parked_head"] = newer
+    else:
+        m.orders[older]["next"] = newer
+    if newer == NIL:
+        book["parked_tail"] = older
+    else:
+        m.orders[newer]["prev"] = older
+    order["level"] = NIL
+
+
+@kernel
+def leave(m, slot):
+    """Take an open order out of its level, or out of those that wait."""
+    if m.orders[slot]["level"] == PARKED:
+        unpark(m, slot)
+    else:
+        unlink(m, slot)
 
 
 # ---------------------------------------------------------------- rows of orders and the memory of ids
@@ -310,6 +362,8 @@ def cancel_rest(m, slot, exec_type, name, orig, route):
 def work(m, slot):
     """Match an accepted order and settle what is left of it. Returns DONE or MORE."""
     order = m.orders[slot]
+    if m.books[order["book"]]["phase"] != CONTINUOUS or order["tif"] == AT_THE_CLOSE:
+        return hold(m, slot)
     whole = order["tif"] != FOK or order["cum"] > 0 or can_fill_whole(m, slot)
     if whole and not match(m, slot):
         m.core[0]["taker"] = slot
@@ -322,6 +376,30 @@ def work(m, slot):
     else:
         rest(m, slot)
     return DONE
+
+
+@kernel
+def hold(m, slot):
+    """Settle an accepted order while nothing meets: it waits in its book, or outside of it, or is not for such times."""
+    order = m.orders[slot]
+    m.core[0]["taker"] = NIL
+    if order["level"] == PARKED:
+        return DONE
+    if order["leaves"] == 0:
+        close(m, slot)
+    elif order["tif"] == FOK or order["tif"] == IOC:
+        cancel_rest(m, slot, CANCELED, np.int64(order["name"]), NIL, np.int64(order["echo"]))
+    elif waits(m, order):
+        park(m, slot)
+    else:
+        rest(m, slot)
+    return DONE
+
+
+@kernel
+def waits(m, order):
+    """Is it an at-close order before the closing auction?"""
+    return order["tif"] == AT_THE_CLOSE and m.books[order["book"]]["phase"] != CLOSING_AUCTION
 
 
 # ---------------------------------------------------------------- the four verbs
@@ -343,7 +421,7 @@ def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin,
     order["next"], order["prev"], order["level"], order["echo"] = NIL, NIL, NIL, echo
     order["day"], order["names"], order["book"], order["session"] = core["day"], 0, book, session
     order["side"], order["ord_type"], order["tif"], order["status"] = side, ord_type, tif, NEW
-    order["inst"] = 0
+    order["inst"], order["until"] = 0, 0
     risk_open(m, slot)
     if echo != NIL:
         m.echoes[echo]["refs"] += 1
@@ -351,13 +429,15 @@ def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin,
     order["name"] = name
     m.sessions[session]["open_orders"] += 1
     core["open_orders"] += 1
+    if tif == AT_THE_CLOSE and waits(m, order):
+        park(m, slot)
     report(m, slot, NEW, name, NIL, echo, 0, 0, 0)
     return work(m, slot)
 
 
 @kernel
 def cancel(m, slot, route, text, begin, length):
-    """Accept an OrderCancelRequest(F) for a resting order.
+    """Accept an OrderCancelRequest(F) for an open order.
 
     `route` is the ECHO row with the request's routing, or NIL; its id is `length` bytes of `text` from `begin`.
     """
@@ -365,7 +445,7 @@ def cancel(m, slot, route, text, begin, length):
     risk_cancel(m, slot)
     limit_names(m, slot)
     request = add_name(m, session, slot, text, begin, length, 1)
-    unlink(m, slot)
+    leave(m, slot)
     # before the order's own id is: a row must not outlive the id it goes by
     retire(m, session, request)
     cancel_rest(m, slot, CANCELED, request, np.int64(m.orders[slot]["name"]), route)
@@ -373,7 +453,7 @@ def cancel(m, slot, route, text, begin, length):
 
 @kernel
 def replace(m, slot, price, lots, route, text, begin, length):
-    """Accept an OrderCancelReplaceRequest(G) for a resting order. Returns DONE or MORE.
+    """Accept an OrderCancelReplaceRequest(G) for an open order. Returns DONE or MORE.
 
     `lots` is the new total, `price` the new price in ticks (0 for a market order); both are known to be good. `route`
     is the ECHO row with the request's routing, or NIL. Less at the same price keeps the place.
@@ -388,13 +468,16 @@ def replace(m, slot, price, lots, route, text, begin, length):
     keeps = price == order["price"] and lots <= order["qty"] and lots > order["cum"]
     leaves = lots - np.int64(order["cum"])
     risk_replace(m, slot, price, leaves)
-    if keeps:
+    parked = order["level"] == PARKED
+    if not keeps:
+        leave(m, slot)
+    elif not parked:
         m.levels[order["level"]]["lots"] -= order["leaves"] - leaves
-    else:
-        unlink(m, slot)
     order["price"], order["qty"], order["leaves"] = price, lots, leaves
     if leaves == 0:
         order["status"] = FILLED
+    elif parked and not keeps:
+        park(m, slot)
     report(m, slot, REPLACED, name, former, route, 0, 0, 0)
     retire(m, session, former)
     if keeps:
@@ -404,9 +487,40 @@ def replace(m, slot, price, lots, route, text, begin, length):
 
 @kernel
 def expire(m, slot):
-    """A resting Day order outlived its day: 150=C."""
-    unlink(m, slot)
+    """The time of an open order is over: 150=C."""
+    leave(m, slot)
     cancel_rest(m, slot, EXPIRED, np.int64(m.orders[slot]["name"]), NIL, np.int64(m.orders[slot]["echo"]))
+
+
+@kernel
+def withdraw(m, slot, reason):
+    """The exchange cancels an open order: 150=4 with `reason` as ExecRestatementReason(378)."""
+    leave(m, slot)
+    m.core[0]["restatement"] = reason
+    cancel_rest(m, slot, CANCELED, np.int64(m.orders[slot]["name"]), NIL, np.int64(m.orders[slot]["echo"]))
+    m.core[0]["restatement"] = 0
+
+
+@kernel
+def suspend(m, slot):
+    """Put a resting order aside while trading is halted: 150=9."""
+    unlink(m, slot)
+    order = m.orders[slot]
+    order["status"] = SUSPENDED
+    park(m, slot)
+    report(m, slot, SUSPENDED, np.int64(order["name"]), NIL, np.int64(order["echo"]), 0, 0, 0)
+
+
+@kernel
+def activate(m, slot):
+    """An order that waited comes into the book, behind those of its price: 150=D. Nothing meets yet."""
+    unpark(m, slot)
+    order = m.orders[slot]
+    order["status"] = NEW if order["cum"] == 0 else PARTIALLY_FILLED
+    m.core[0]["restatement"] = EXCHANGE_OPTION
+    report(m, slot, RESTATED, np.int64(order["name"]), NIL, np.int64(order["echo"]), 0, 0, 0)
+    m.core[0]["restatement"] = 0
+    rest(m, slot)
 
 
 @kernel

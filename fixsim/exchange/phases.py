@@ -1,0 +1,181 @@
+"""What an instrument is doing, who may enter what meanwhile, and what happens when that changes.
+
+Phases change by a schedule, by an operator or by a breaker; each change goes through `Phases.move`, whatever asked for it. A call
+that has an end ends by itself: those who were asked to judge (`judges`) may prolong it, and those who listen (`listeners`) are
+told what it came to. See docs/phases.md.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from fixsim.engine import book as engine_book
+from fixsim.engine.machine import Machine
+from fixsim.exchange.auction import Auctions, Indication
+from fixsim.exchange.randomness import drawn
+from fixsim.layout import CALLS, NEVER, Inst, Phase
+
+#: Phases by the names people use.
+PHASES: Final = {
+    "continuous": Phase.CONTINUOUS,
+    "halted": Phase.HALTED,
+    "pre-open": Phase.PRE_OPEN,
+    "opening-auction": Phase.OPENING_AUCTION,
+    "volatility-auction": Phase.VOLATILITY_AUCTION,
+    "closing-auction": Phase.CLOSING_AUCTION,
+    "at-last": Phase.AT_LAST,
+    "closed": Phase.CLOSED,
+}
+NAMES: Final = {phase: name for name, phase in PHASES.items()}
+#: Phases in which orders gather without meeting: whoever leaves one for trading lets them meet at one price first.
+GATHERING: Final = CALLS | {Phase.PRE_OPEN, Phase.HALTED, Phase.CLOSED}
+TRADING: Final = frozenset({Phase.CONTINUOUS, Phase.AT_LAST})
+
+
+class Call(NamedTuple):
+    """A call whose end has come, as judges and listeners are told of it."""
+
+    #: BOOK row.
+    book: int
+    #: Phase that ends.
+    kind: int
+    #: What it comes to: price in ticks (0 for none), lots that buy and that sell at it.
+    found: Indication
+    #: How often it was prolonged.
+    extensions: int
+
+
+#: Venue time until which a call goes on, 0 to let it end.
+Judge = Callable[[Call], int]
+Listener = Callable[[Call], None]
+
+
+class Phases:
+    """The phases of all instruments; state is in the BOOK rows and in the core."""
+
+    def __init__(self, machine: Machine, auctions: Auctions, venue_ns: Callable[[], int], tell: Callable[[int], None]) -> None:
+        """`tell` says to whoever listens in which phase the instrument of a BOOK row is now."""
+        self.machine = machine
+        self.auctions = auctions
+        self.venue_ns = venue_ns
+        self.tell = tell
+        #: Asked in turn whether a call may end; the first that prolongs it has its way. Registered when the venue is made.
+        self.judges: list[Judge] = []
+        #: Told what a call came to, after it has met and before the next phase begins.
+        self.listeners: list[Listener] = []
+        self._next_ns = 0
+
+    # ---- changing
+
+    def move(self, book: int, phase: int, until_ns: int = 0) -> None:
+        """The instrument goes on with `phase`; a call then ends by itself at `until_ns`, 0 for never.
+
+        Where orders have gathered and trading begins they meet at one price first. Nothing happens when it is in that phase.
+        """
+        row: Any = self.machine.books[book]
+        before = int(row["phase"])
+        if phase == before:
+            return
+        if before == Phase.HALTED:
+            self._activate(book, "status", ord("9"))
+        if before in CALLS and phase not in GATHERING - {Phase.CLOSED} or before in GATHERING and phase in TRADING:
+            self._meet(book)
+        elif before == Phase.AT_LAST:
+            self.auctions.clear(book, before)
+        row["phase"], row["until_ns"], row["extensions"], row["indicated"] = phase, until_ns, 0, 0
+        self._next_ns = 0
+        if phase == Phase.HALTED:
+            self._halt(book)
+        elif phase == Phase.CLOSING_AUCTION:
+            self._activate(book, "tif", ord("7"))
+        self.tell(book)
+
+    def begin_call(self, book: int, until_ns: int, random_ns: int = 0, kind: int = Phase.VOLATILITY_AUCTION) -> None:
+        """Begin a call that ends by itself at `until_ns` or, by chance, up to `random_ns` later; 0 and 0 for not by itself.
+
+        An instrument that is in a call already goes on with this one: nothing meets in between.
+        """
+        self.move(book, kind, until_ns + self._chance(random_ns) if until_ns else 0)
+
+    def prolong(self, book: int, until_ns: int) -> None:
+        """A call goes on until `until_ns`, 0 for until somebody ends it."""
+        row: Any = self.machine.books[book]
+        row["until_ns"] = until_ns
+        row["extensions"] = min(255, int(row["extensions"]) + 1)
+        self._next_ns = 0
+        self.tell(book)
+
+    def regular(self, book: int) -> int:
+        """The phase in which the instrument would be if nothing had happened to it."""
+        return Phase.CONTINUOUS
+
+    def _meet(self, book: int) -> None:
+        """Everything meets; what was for this moment alone runs out."""
+        row: Any = self.machine.books[book]
+        before, extensions = int(row["phase"]), int(row["extensions"])
+        found = self.auctions.meet(book)
+        self.auctions.clear(book, before)
+        if before == Phase.CLOSING_AUCTION:
+            row["closing_price"] = row["auction_price"] or row["last_price"]
+        call = Call(book, before, found, extensions)
+        for listener in self.listeners:
+            listener(call)
+
+    def _halt(self, book: int) -> None:
+        """What ExecInst(18) asks for when trading is halted."""
+        for slot in self.auctions.resting(book, Inst.CANCEL):
+            self.auctions.make_room()
+            engine_book.withdraw(self.machine, slot, engine_book.ON_TRADING_HALT)
+        for slot in self.auctions.resting(book, Inst.REINSTATE):
+            self.auctions.make_room()
+            engine_book.suspend(self.machine, slot)
+
+    def _activate(self, book: int, field: str, value: int) -> None:
+        """Orders that wait outside of the book come into it: those whose `field` is `value`."""
+        for slot in self.auctions.parked(book):
+            if int(self.machine.orders[slot][field]) == value:
+                self.auctions.make_room()
+                engine_book.activate(self.machine, slot)
+
+    def _chance(self, most_ns: int) -> int:
+        """A random time from 0 to `most_ns`, the next of the venue's."""
+        if most_ns <= 0:
+            return 0
+        core = self.machine.core[0]
+        number, state = drawn(int(core["random"]))
+        core["random"] = state
+        return number % (most_ns + 1)
+
+    # ---- entering
+
+    def entered(self, book: int) -> None:
+        """An order has come or was changed: at last it meets at the closing price, elsewhere it has met already."""
+        row = self.machine.books[book]
+        if row["phase"] == Phase.AT_LAST and row["closing_price"]:
+            self.auctions.uncross(book, int(row["closing_price"]))
+
+    # ---- time
+
+    def next_ns(self) -> int:
+        """When the next call ends."""
+        if self._next_ns == 0:
+            ends = self.machine.books["until_ns"]
+            ends = ends[ends > 0]
+            self._next_ns = int(ends.min()) if len(ends) else NEVER
+        return self._next_ns
+
+    def due(self, venue_ns: int) -> None:
+        """Calls whose end has come end, in the order of their instruments."""
+        ends = self.machine.books["until_ns"]
+        for book in ((ends > 0) & (ends <= venue_ns)).nonzero()[0]:
+            self.end_call(int(book))
+
+    def end_call(self, book: int) -> None:
+        """The end of a call has come: it is judged, then prolonged or over."""
+        row: Any = self.machine.books[book]
+        call = Call(book, int(row["phase"]), self.auctions.indication(book), int(row["extensions"]))
+        for judge in self.judges:
+            until_ns = judge(call)
+            if until_ns:
+                self.prolong(book, until_ns)
+                return
+        self.move(book, self.regular(book))
