@@ -80,6 +80,13 @@ def index_party(m, party):
 
 
 @leaf
+def venue_now(m):
+    """Venue time, ns: driven, or that of the turn."""
+    driven_ns = np.int64(m.core[0]["venue_ns"])
+    return driven_ns if driven_ns != 0 else np.int64(m.tape[0]["now_ns"])
+
+
+@leaf
 def tokens_now(level, since_ns, rate, burst, now_ns):
     """Tokens of a bucket that held `level` at `since_ns`, refilled at `rate` a second up to `burst`; all but `rate` in 1/TOKEN."""
     elapsed = min(max(0, now_ns - since_ns), burst // rate + 1)
@@ -102,7 +109,7 @@ def has_message_token(m, session):
     owner = np.int64(m.sessions[session]["risk"])
     if owner == NIL or m.owners[owner]["message_rate"] == 0:
         return True
-    return message_tokens(m, owner, np.int64(m.tape[0]["now_ns"])) >= TOKEN
+    return message_tokens(m, owner, venue_now(m)) >= TOKEN
 
 
 @kernel
@@ -111,7 +118,7 @@ def take_message_token(m, session):
     owner = np.int64(m.sessions[session]["risk"])
     if owner == NIL or m.owners[owner]["message_rate"] == 0:
         return
-    now_ns = np.int64(m.tape[0]["now_ns"])
+    now_ns = venue_now(m)
     row = m.owners[owner]
     row["message_tokens"] = max(0, message_tokens(m, owner, now_ns) - TOKEN)
     row["message_ns"] = now_ns
@@ -129,7 +136,7 @@ def order_tokens(row, now_ns):
 @kernel
 def count_request(m, party, ordering):
     """A request is accepted: it counts for the order-to-trade ratio, and D and G (`ordering`) for the order rate."""
-    now_ns = np.int64(m.tape[0]["now_ns"])
+    now_ns = venue_now(m)
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         row = m.owners[np.int64(m.party_owners[place])]
         row["requests"] += 1
@@ -176,7 +183,7 @@ def find_duplicate(m, owner, book, kind, price, lots, now_ns):
 @kernel
 def has_duplicate_room(m, party):
     """Could the terms of another order be remembered for as long as each of its owners asks?"""
-    newest, now_ns, wanted = np.int64(m.core[0]["duplicates"]), np.int64(m.tape[0]["now_ns"]), 0
+    newest, now_ns, wanted = np.int64(m.core[0]["duplicates"]), venue_now(m), 0
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         if m.owners[np.int64(m.party_owners[place])]["duplicate_ns"] != 0:
             if newest + wanted >= m.duplicates.size:
@@ -324,7 +331,7 @@ def owners_fault(m, party, book, opens, kind, side, price, lots, value):
     `lots` and `value` come on top of what is counted already; 0 lots ask for nothing more. `kind` are the terms of an order
     that may be a duplicate, 0 for a replace.
     """
-    now_ns = np.int64(m.tape[0]["now_ns"])
+    now_ns = venue_now(m)
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         owner = np.int64(m.party_owners[place])
         row = m.owners[owner]
@@ -396,7 +403,7 @@ def replace_fault(m, slot, price, lots):
 @kernel
 def raised_fault(m, party, slot, raises, more_lots, more_value):
     """As `owners_fault`, for a replace: it comes on top of what its order holds already."""
-    now_ns = np.int64(m.tape[0]["now_ns"])
+    now_ns = venue_now(m)
     order = m.orders[slot]
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         owner = np.int64(m.party_owners[place])
@@ -470,7 +477,7 @@ def risk_open(m, slot):
         order["worth"] = price
     reserve(m, order, party, lots, np.int64(order["worth"]) * lots * np.int64(m.parties[party]["factor"]))
     count_request(m, party, True)
-    now_ns = np.int64(m.tape[0]["now_ns"])
+    now_ns = venue_now(m)
     kind = terms_kind(order["side"], order["ord_type"], order["tif"])
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         owner = np.int64(m.party_owners[place])

@@ -12,7 +12,7 @@ from typing import Any, Final
 from fixsim.engine.machine import STATE_TABLES, Machine
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import Member
-from fixsim.layout import LADDER_FAN
+from fixsim.layout import LADDER_FAN, OWNERS_EACH
 
 #: Tables that grow by fresh rows: only rows that were ever used count.
 FRESH: Final = {
@@ -22,6 +22,12 @@ FRESH: Final = {
     "node_bits": ("nodes_fresh", 1),
     "node_child": ("nodes_fresh", LADDER_FAN),
     "echoes": ("echoes_fresh", 1),
+    "owners": ("owners_fresh", 1),
+    "holdings": ("holdings_fresh", 1),
+    "parties": ("parties_fresh", 1),
+    "party_owners": ("parties_fresh", OWNERS_EACH),
+    "party_holdings": ("parties_fresh", OWNERS_EACH),
+    "duplicates": ("duplicates", 1),
 }
 
 #: What a conversation remembers.
@@ -35,7 +41,9 @@ DIGESTED: Final = {
     "Conversation": CONVERSATION,
     "Gap": GAP,
     "Timers": TIMERS,
-    "Member": ("name", "slot", "restarts_when_lost"),
+    "Member": ("name", "slot", "restarts_when_lost", "logged_out"),
+    "Risk": ("names", "marked_ns"),
+    "Guard": ("switches", "away", "day"),
     "Exchange": ("links", "reset_at_ns", "_postponed"),
 }
 
@@ -51,6 +59,24 @@ NOT_STATE: Final = {
     "Exchange.core": _VIEW,
     "Exchange.machine": "its tables are state, see STATE_TABLES",
     "Exchange.unfinished": _TURN,
+    "Exchange.waits_until_ns": _TURN,
+    "Exchange.risk": _WIRED,
+    "Exchange.guard": _WIRED,
+    "Exchange.gate": _WIRED,
+    "Risk.config": _CONFIGURED,
+    "Risk.machine": _WIRED,
+    "Risk.listings": _WIRED,
+    "Risk.members": _WIRED,
+    "Risk.core": _VIEW,
+    "Risk.rows": "finds rows of the owners table by scope and name",
+    "Risk.holdings": "finds rows of the holdings table",
+    "Risk.parties": "finds rows of the parties table",
+    "Guard.risk": _WIRED,
+    "Guard.machine": _WIRED,
+    "Guard.make_room": _WIRED,
+    "Gate.risk": _WIRED,
+    "Gate.killed": _WIRED,
+    "Gate._draft": _TURN,
     "Exchange.outbox": "what connections are owed: after a start there are none, and peers ask for what they miss",
     "Exchange._closings": "told to the gateway once; a start closes every link anyway",
     "Exchange._resends": _TURN,
@@ -100,6 +126,10 @@ NOT_STATE: Final = {
     "Desk.commit": _WIRED,
     "Desk.core": _VIEW,
     "Desk.echoes": _WIRED,
+    "Desk.gate": _WIRED,
+    "Echoes.account_owner": _WIRED,
+    "Members.may_forget": _WIRED,
+    "Members.renamed": _WIRED,
     "Desk.listings": _WIRED,
     "Desk.machine": _WIRED,
     "Desk.tape": _WIRED,
@@ -164,6 +194,8 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
     """State beside the tables: a name and values whose repr is the same wherever they are equal."""
     links = sorted((link, member.name) for link, member in exchange.links.items())
     yield "exchange", [links, exchange.reset_at_ns, sorted(exchange._postponed.items())]
+    for name, part in (("risk", exchange.risk), ("guard", exchange.guard)):
+        yield name, [_plain(getattr(part, field)) for field in DIGESTED[name.capitalize()]]
     for _, member in sorted(exchange.members.by_slot.items()):
         yield "member", list(_remembered(member))
 
@@ -173,5 +205,8 @@ def _remembered(member: Member) -> Iterator[Any]:
     talk: Any = member.session._talk
     for part, names in ((member, DIGESTED["Member"]), (talk, CONVERSATION), (talk.timers, TIMERS), (talk.gap, GAP)):
         for name in names:
-            value = getattr(part, name)
-            yield sorted(value.items()) if isinstance(value, dict) else value
+            yield _plain(getattr(part, name))
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value.items()) if isinstance(value, dict) else value

@@ -27,10 +27,13 @@ from fixsim.exchange.capacity import sizes
 from fixsim.exchange.day import DayTurn
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
+from fixsim.exchange.gate import MESSAGE_RATE, Gate
+from fixsim.exchange.guard import Guard
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
+from fixsim.exchange.risk import Risk
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
@@ -100,11 +103,15 @@ class Exchange:
         self.fetch = fetch
         self.listings = Listings(config, self.machine)
         self.members = Members(config, self.machine, dictionary)
-        self.desk = Desk(self.machine, self.tape, self.listings, self.commit)
+        self.risk = Risk(config, self.machine, self.listings, self.members)
+        self.guard = Guard(self.risk, self.make_room)
+        self.gate = Gate(self.risk, self.guard.stands_against)
+        self.desk = Desk(self.machine, self.tape, self.listings, self.commit, self.gate)
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
         self.agenda.add(Place.DAY, DayTurn(self.desk))
+        self.agenda.add(Place.RISK, self.guard)
         self.links: dict[int, Member] = {}
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
@@ -117,6 +124,8 @@ class Exchange:
         self._postponed: dict[int, int] = {}
         #: Whether the last `receive` left whole frames for a later turn.
         self.unfinished = False
+        #: When frames that the last `receive` left may be taken because the session's rate allows them, ns; 0 for none.
+        self.waits_until_ns = 0
         self._listeners: dict[int, Callable[[Sequence[memoryview]], int]] = {}
         #: When all sessions restart at 1 next, NEVER when they do not; decided by the START and TICK records alone.
         self.reset_at_ns = NEVER
@@ -153,6 +162,7 @@ class Exchange:
         self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
         self.members.adopt(config)
+        self.guard.adopt(config)
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
         """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""
@@ -179,6 +189,7 @@ class Exchange:
         counterparty = self.members.counterparty_for(name)
         assert counterparty is not None, "admits was asked"
         member = self.members.enter(name, counterparty)
+        self.guard.came_back(member)
         self.tape.begin(now_ns)
         self.make_room()
         self.core["link"] += 1
@@ -210,6 +221,7 @@ class Exchange:
         member.session.receive_eof(self.tape.now_ns)
         self._drain(member)
         member.row["link"] = 0
+        self.guard.left(member, self.venue_ns)
         if member.restarts_when_lost:
             member.restart(self.tape.now_ns)
         self.outbox.close(link)
@@ -229,7 +241,7 @@ class Exchange:
         """
         member = self.links.get(link)
         at, end = 0, len(buffer)
-        self.unfinished = False
+        self.unfinished, self.waits_until_ns = False, 0
         while at < end:
             if member is None or member.session.state is State.DISCONNECTED:
                 return end
@@ -243,6 +255,9 @@ class Exchange:
                     break
             framing = find_frame(buffer, at, end, self.config.venue.max_message_size)
             if framing.kind == PARTIAL:
+                break
+            if self.gate.waits(member):
+                self.waits_until_ns = self.gate.refilled_ns(member, self.venue_ns)
                 break
             self.tape.begin(now_ns)
             self.make_room()
@@ -386,9 +401,13 @@ class Exchange:
                 else:
                     self._carry_out(member, event)
             events = member.session.events()
-        member.row["fast"] = member.plain and member.session.state is State.ACTIVE
+        self.tune(member)
         if member.link:
             self.deadlines.note(member)
+
+    def tune(self, member: Member) -> None:
+        """May frames of a session take the fast door?"""
+        member.row["fast"] = member.plain and member.session.state is State.ACTIVE and not self.guard.switches
 
     def _carry_out(self, member: Member, event: Event) -> None:
         match event:
@@ -410,6 +429,7 @@ class Exchange:
             case SequenceReset(run_reset=True):
                 member.row["run"] += 1
             case Disconnect():
+                member.logged_out = event.logged_out
                 self._closings.append((member.link, event.reason))
             case _:
                 pass
@@ -421,7 +441,15 @@ class Exchange:
             # only where nothing is validated: a field without a value counts as absent
             message = Message([field for field in message.fields if field[1]], message.msg_type)
         door = self._doors.get(message.msg_type)
+        action = self.gate.rate_action(member)
+        self.gate.take_message(member)
         try:
+            if action == "disconnect":
+                self.log_out(member, MESSAGE_RATE.text)
+                return
+            if action == "reject":
+                self.desk.refuse_for_rate(member, message)
+                return
             if door is None:
                 raise BusinessRejection(BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, "Unsupported Message Type")
             door(member, message, event.poss_resend)

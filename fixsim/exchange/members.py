@@ -53,9 +53,8 @@ class Member:
         self.session = session
         #: The daily reset found it connected: it restarts at 1 once the connection is gone.
         self.restarts_when_lost = False
-        #: When its resting orders are cancelled because it is gone, ns; and the reason (378).
-        self.cancels_at_ns = NEVER
-        self.cancels_with = 0
+        #: Its connection, which still is, has ended by a Logout that was answered.
+        self.logged_out = False
         #: Deadline under which the exchange has noted it, ns.
         self.noted_ns = NEVER
 

@@ -45,8 +45,8 @@ class Risk:
     machine: Machine
     listings: Listings
     members: Members
-    #: (Scope, name) of each OWNER row.
-    names: list[tuple[int, str]] = field(default_factory=list)
+    #: (Scope, name) of each OWNER row, by row.
+    names: dict[int, tuple[int, str]] = field(default_factory=dict)
     #: When positions were valued last, ns.
     marked_ns: int = 0
 
@@ -101,7 +101,7 @@ class Risk:
 
     def has_room(self) -> bool:
         """Is there room for another session's, firm's and account's row, and another party?"""
-        sessions = len(self.machine.sessions) - sum(scope == Scope.SESSION for scope, _ in self.names)
+        sessions = len(self.machine.sessions) - sum(scope == Scope.SESSION for scope, _ in self.names.values())
         owners = int(self.core["owners_fresh"]) + sessions + OWNERS_EACH <= len(self.machine.owners)
         holdings = int(self.core["holdings_fresh"]) + OWNERS_EACH <= len(self.machine.holdings)
         return owners and holdings and int(self.core["parties_fresh"]) < len(self.machine.parties)
@@ -113,7 +113,7 @@ class Risk:
             return known
         owner = int(self.core["owners_fresh"])
         self.core["owners_fresh"] = owner + 1
-        self.names.append((scope, name))
+        self.names[owner] = scope, name
         self.rows[scope, name] = owner
         self._set_limits(owner, begins=True)
         return owner
@@ -187,9 +187,8 @@ class Risk:
         for place in range(holdings, int(self.core["holdings_fresh"])):
             held = self.machine.holdings[place]
             del self.holdings[int(held["owner"]), int(held["book"])]
-        for name in self.names[owners:]:
-            del self.rows[name]
-        del self.names[owners:]
+        for owner in range(owners, int(self.core["owners_fresh"])):
+            del self.rows[self.names.pop(owner)]
         self.core["owners_fresh"], self.core["holdings_fresh"], self.core["parties_fresh"] = draft.before
         for place in range(OWNERS_EACH * parties, OWNERS_EACH * (parties + 1)):
             self.machine.party_owners[place] = self.machine.party_holdings[place] = 0
@@ -279,12 +278,12 @@ class Risk:
     def adopt(self, config: Config) -> None:
         """Take a changed configuration: owners keep what they hold and did, what is open is counted anew."""
         self.config = config
-        self.rows = {name: owner for owner, name in enumerate(self.names)}
+        self.rows = {name: owner for owner, name in self.names.items()}
         held = self._held()
         self.holdings = {(int(row["owner"]), int(row["book"])): place for place, row in enumerate(held)}
         for listing in self.listings.by_symbol.values():
             self.value(listing)
-        for owner in range(len(self.names)):
+        for owner in self.names:
             self._set_limits(owner)
         for member in self.members.by_slot.values():
             self.welcome(member)
