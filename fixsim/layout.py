@@ -253,14 +253,15 @@ SESSION: Final = np.dtype(
     ]
 )
 
-#: Texts a report repeats for an order: routing (reversed) and account, rendered and shared by all orders that have the same.
-ECHO_TEXT_BYTES: Final = 310
+#: Texts a report repeats for an order: routing (reversed), account, and what is kept of 18, 432 and 126, rendered and shared by
+#: all orders that have the same.
+ECHO_TEXT_BYTES: Final = 358
 ECHO: Final = np.dtype(
     [
         ("refs", "<i4"),  # orders that use it
         ("hash", "<i4"),
         ("length", "<u2"),  # bytes of the text
-        ("split", "<u2"),  # where routing ends and `1=account|` begins
+        ("split", "<u2"),  # where routing ends and the order's own begins: `1=account|18=..|432=..|126=..|`
         ("text", "u1", (ECHO_TEXT_BYTES,)),
         ("account", "<i4"),  # OWNER row of its Account(1), NIL when no limit looks at that
         ("spare", "u1", (2,)),
@@ -305,7 +306,9 @@ CORE: Final = np.dtype(
         ("holdings_fresh", "<i4"),
         ("parties_fresh", "<i4"),
         ("restatement", "<i4"),  # ExecRestatementReason(378) of the report being said, 0 for none; never outlives it
+        ("idle", "<i4"),
         ("random", "<u8"),  # where the random numbers of the venue stand
+        ("spare", "<i4"),
     ]
 )
 

@@ -73,7 +73,8 @@ def serve(
     start_ns = clock_start_ns(clock, clock_start)
     with _fresh_directory() if fresh else contextlib.nullcontext(data_dir) as directory:
         progress = LOGGER.info if json_log or not sys.stderr.isatty() else say
-        plan = Plan(loaded, directory.absolute(), host, port, url, insecure, log_options, start_ns)
+        config_path = None if config is None else config.absolute()
+        plan = Plan(loaded, directory.absolute(), host, port, url, insecure, log_options, start_ns, config_path)
         run(plan, _announce, progress)
 
 

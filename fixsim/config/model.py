@@ -213,7 +213,7 @@ class Instrument:
 
     @property
     def price_ticks_max(self) -> int:
-        """Highest price an order may have: price x quantity stays below NOTIONAL_MAX; market orders stand at PRICE_TICKS_MAX."""
+        """Highest price an order may have: price x quantity stays below NOTIONAL_MAX; market orders stand behind it."""
         return min(PRICE_TICKS_MAX - 1, (NOTIONAL_MAX - 1) // max(1, self.max_qty_lots))
 
 

@@ -95,7 +95,7 @@ class Limits:
     collar_mid_bps: int | None = field(default=None, metadata=between(1, 100_000))
     #: How far behind the best opposite price a market order may trade; the rest of it is cancelled.
     protection_ticks: int | None = field(default=None, metadata=between(0, 1_000_000))
-    protection_bps: int | None = field(default=None, metadata=between(0, 10_000))
+    protection_bps: int | None = field(default=None, metadata=between(1, 10_000))
     #: Orders open at once, and what they could trade.
     open_orders_max: int | None = field(default=None, metadata=between(0, 1 << 30))
     open_notional_max: Decimal | None = field(default=None, metadata=_AMOUNT)

@@ -64,8 +64,9 @@ def market_lots(m, side):
 
 @kernel
 def meeting_place(m, book):
-    """Walk both sides as they would meet. Returns (bids, asks, later bids, later asks): the LEVEL rows at which the last lot that
-    can meet is found, and those of the first lot of each side that cannot; NIL for none.
+    """Walk both sides as they would meet: the LEVEL rows of the last lots that can, and of the first lots that cannot.
+
+    NIL for none.
     """
     bids, asks = 2 * book, 2 * book + 1
     bid, ask = np.int64(m.sides[bids]["best"]), np.int64(m.sides[asks]["best"])
@@ -98,7 +99,7 @@ def first_limit(m, side):
 
 @kernel
 def call_price(m, book, reference):
-    """Price at which an auction of `book` would meet now, in ticks, and the lots that buy and that sell at it: (price, buys, sells).
+    """Where an auction of `book` would meet now: price in ticks, and the lots that buy and that sell at it.
 
     `reference` is the reference price in ticks, 0 for none. The price is 0 when nothing can meet, or has no price to meet at;
     buys and sells are then the market orders. The smaller of them is the executable volume, the difference the surplus.
@@ -132,7 +133,7 @@ def call_price(m, book, reference):
 
 @kernel
 def settled(found, low, high, pressure, reference):
-    """The price between `low` and `high`, which are equally good: by the side that is left over, else nearest to the reference."""
+    """The price from `low` to `high`, which are equally good: by the side that is left over, else nearest to the reference."""
     if found < 0:
         return reference
     if pressure > 0:

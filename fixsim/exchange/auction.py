@@ -63,9 +63,8 @@ class Auctions:
         """Let everything meet at the one price there is, if there is one; what it came to."""
         row = self.machine.books[book]
         found = self.indication(book)
-        row["auction_lots"] = 0
-        row["auction_price"] = found.price if found.lots else 0
         if found.lots:
+            row["auction_price"], row["auction_lots"] = found.price, 0
             self.uncross(book, found.price)
         return found
 

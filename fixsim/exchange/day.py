@@ -1,6 +1,7 @@
-"""The trading day turns at midnight UTC."""
+"""The trading day turns at midnight UTC; other things happen at a time of day."""
 
 from fixsim.exchange.desk import Desk
+from fixsim.layout import NEVER
 from fixsim.units import NS_PER_DAY, utc_day
 
 
@@ -19,3 +20,11 @@ class DayTurn:
         day = utc_day(venue_ns)
         self.desk.core["day"] = day
         self.desk.new_day(day)
+
+
+def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:
+    """The next instant behind `after_ns` at which it is `time_of_day_ns` after midnight UTC; NEVER for None."""
+    if time_of_day_ns is None:
+        return NEVER
+    instant = utc_day(after_ns) * NS_PER_DAY + time_of_day_ns
+    return instant if instant > after_ns else instant + NS_PER_DAY

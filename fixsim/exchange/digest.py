@@ -45,6 +45,7 @@ DIGESTED: Final = {
     "Risk": ("names", "marked_ns"),
     "Guard": ("switches", "away", "day"),
     "Exchange": ("links", "reset_at_ns", "_postponed"),
+    "GoodTill": ("times",),
 }
 
 _WIRED: Final = "set when the exchange is made, and at a start"
@@ -55,6 +56,7 @@ _VIEW: Final = "a view of a state table"
 #: Attributes that are not state, and why.
 NOT_STATE: Final = {
     "Exchange.agenda": _WIRED,
+    "Exchange.auctions": _WIRED,
     "Exchange.config": _CONFIGURED,
     "Exchange.core": _VIEW,
     "Exchange.machine": "its tables are state, see STATE_TABLES",
@@ -88,11 +90,17 @@ NOT_STATE: Final = {
     "Exchange.fetch": _WIRED,
     "Exchange.deadlines": "found anew from the conversations",
     "Exchange.desk": _WIRED,
+    "Exchange.good_till": _WIRED,
     "Exchange.listings": _WIRED,
+    "Exchange.phases": _WIRED,
     "Exchange.market": _WIRED,
     "Exchange.members": _WIRED,
     "Exchange.tape": _WIRED,
     "Agenda._sources": _WIRED,
+    "Auctions.go_on": _WIRED,
+    "Auctions.listings": _WIRED,
+    "Auctions.machine": _WIRED,
+    "Auctions.make_room": _WIRED,
     "DayTurn.desk": _WIRED,
     "Deadlines._heap": "an order of the conversations by their deadlines",
     "Deadlines._pushed": "breaks ties in that order; what is due is sorted by row",
@@ -124,6 +132,8 @@ NOT_STATE: Final = {
     "Validator._strictness": _CONFIGURED,
     "Validator._trailer": _WIRED,
     "Desk.commit": _WIRED,
+    "Desk.good_till": _WIRED,
+    "Desk.phases": _WIRED,
     "Desk.core": _VIEW,
     "Desk.echoes": _WIRED,
     "Desk.gate": _WIRED,
@@ -135,6 +145,8 @@ NOT_STATE: Final = {
     "Desk.tape": _WIRED,
     "Echoes.machine": _WIRED,
     "Echoes.rows": "finds rows of the echoes table by their text",
+    "GoodTill.machine": _WIRED,
+    "GoodTill.make_room": _WIRED,
     "Listings.by_symbol": "finds rows of the books table; the rest of a listing is configured",
     "Listings.config": _CONFIGURED,
     "Listings.machine": _WIRED,
@@ -147,6 +159,13 @@ NOT_STATE: Final = {
     "Members.config": _CONFIGURED,
     "Members.dictionary": _WIRED,
     "Members.machine": _WIRED,
+    "Phases._next_ns": "found anew from the ends of the calls",
+    "Phases.auctions": _WIRED,
+    "Phases.judges": _WIRED,
+    "Phases.listeners": _WIRED,
+    "Phases.machine": _WIRED,
+    "Phases.tell": _WIRED,
+    "Phases.venue_ns": _WIRED,
     "Tape.batch": _TURN,
     "Tape.machine": _WIRED,
     "Tape.now_ns": _TURN,
@@ -194,6 +213,7 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
     """State beside the tables: a name and values whose repr is the same wherever they are equal."""
     links = sorted((link, member.name) for link, member in exchange.links.items())
     yield "exchange", [links, exchange.reset_at_ns, sorted(exchange._postponed.items())]
+    yield "good-till", sorted(exchange.good_till.times)
     for name, part in (("risk", exchange.risk), ("guard", exchange.guard)):
         yield name, [_plain(getattr(part, field)) for field in DIGESTED[name.capitalize()]]
     for _, member in sorted(exchange.members.by_slot.items()):

@@ -1,6 +1,10 @@
-"""Texts that reports repeat: reversed routing and the account, rendered once and shared by all orders that have the same."""
+"""Texts that reports repeat: reversed routing, the account and other terms of an order.
 
-from collections.abc import Callable
+Each is rendered once and shared by all orders that have the same.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
 
@@ -8,6 +12,9 @@ from fixsim.engine.machine import Machine
 from fixsim.layout import NIL
 
 Route = tuple[tuple[int, bytes], ...]
+#: Fields of the order beside its account, in the order they are said.
+Terms = Mapping[int, bytes]
+NO_TERMS: Final[Terms] = {}
 
 
 class Echoes:
@@ -19,16 +26,16 @@ class Echoes:
         #: OWNER row of an account.
         self.account_owner: Callable[[bytes | None], int] = lambda account: NIL
 
-    def has_room(self, route: Route, account: bytes | None) -> bool:
+    def has_room(self, route: Route, account: bytes | None, terms: Terms = NO_TERMS) -> bool:
         """Could `row` give one?"""
-        key = _key(route, account)
+        key = _key(route, account, terms)
         if key == (b"", b"") or key in self.rows or self.machine.core[0]["echoes_fresh"] < len(self.machine.echoes):
             return True
         return bool((self.machine.echoes["refs"] == 0).any())
 
-    def row(self, route: Route, account: bytes | None) -> int:
+    def row(self, route: Route, account: bytes | None, terms: Terms = NO_TERMS) -> int:
         """ECHO row with these texts, NIL when there is nothing to repeat; the caller made sure of room."""
-        key = _key(route, account)
+        key = _key(route, account, terms)
         if key == (b"", b""):
             return NIL
         known = self.rows.get(key)
@@ -56,7 +63,8 @@ class Echoes:
         return row
 
 
-def _key(route: Route, account: bytes | None) -> tuple[bytes, bytes]:
+def _key(route: Route, account: bytes | None, terms: Terms) -> tuple[bytes, bytes]:
     """The two texts as they are rendered."""
     routing = b"".join([b"%d=%b\x01" % pair for pair in route])
-    return routing, b"" if not account else b"1=%b\x01" % account
+    own = b"" if not account else b"1=%b\x01" % account
+    return routing, own + b"".join([b"%d=%b\x01" % pair for pair in terms.items()])

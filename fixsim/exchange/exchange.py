@@ -7,14 +7,13 @@ it; only then does the outbox know of it.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from fixsim import __version__
-from fixsim.config import Config, Counterparty
+from fixsim.config import Config
 from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE
 from fixsim.engine.machine import Machine, new_machine
@@ -23,16 +22,20 @@ from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
 from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.answers import business_reject
+from fixsim.exchange.auction import Auctions
 from fixsim.exchange.capacity import sizes
-from fixsim.exchange.day import DayTurn
+from fixsim.exchange.day import DayTurn, next_time_of_day
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.gate import MESSAGE_RATE, Gate
 from fixsim.exchange.guard import Guard
+from fixsim.exchange.goodtill import GoodTill
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
+from fixsim.exchange.payloads import IN_PROCESS, Admission, Hello
+from fixsim.exchange.phases import Phases
 from fixsim.exchange.risk import Risk
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
@@ -42,10 +45,9 @@ from fixsim.fix.enums import BusinessRejectReason, MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import HEADER
-from fixsim.layout import JOURNAL_VERSION, NEVER, NIL, RESEND, Kind
+from fixsim.layout import NEVER, NIL, RESEND, Kind
 from fixsim.limits import BATCH_BYTES, FRAME_BYTES_MAX, RECORD_HEADER_BYTES
 from fixsim.session import (
-    ACCEPTED,
     Deliver,
     Disconnect,
     Event,
@@ -55,7 +57,7 @@ from fixsim.session import (
     SequenceReset,
     State,
 )  # fmt: skip
-from fixsim.units import NS_PER_DAY, NS_PER_S, utc_day
+from fixsim.units import NS_PER_S, utc_day
 
 #: Bytes of a garbled stretch that are kept.
 GARBLED_KEPT: Final = 256
@@ -68,25 +70,6 @@ EARLY_AT_ONCE: Final = 16
 POSITIONS_MAX: Final = BATCH_BYTES // RECORD_HEADER_BYTES
 #: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
 REASON_CHARS_MAX: Final = 200
-
-
-@dataclass(frozen=True)
-class Hello:
-    """What the gateway knows of a connection whose first frame is a Logon: who it says it is, and whether that is true."""
-
-    sender: str
-    target: str
-    peer: str
-    #: ACCEPTED, or why the credentials are refused.
-    verdict: str = ACCEPTED
-
-
-@dataclass(frozen=True)
-class Admission:
-    """May this Logon open a link? `refusal` is for the log: the peer gets no answer."""
-
-    counterparty: Counterparty | None
-    refusal: str = ""
 
 
 class Exchange:
@@ -106,12 +89,17 @@ class Exchange:
         self.risk = Risk(config, self.machine, self.listings, self.members)
         self.guard = Guard(self.risk, self.make_room)
         self.gate = Gate(self.risk, self.guard.stands_against)
-        self.desk = Desk(self.machine, self.tape, self.listings, self.commit, self.gate)
+        self.auctions = Auctions(self.machine, self.listings, self.make_room, self.go_on_behind)
+        self.phases = Phases(self.machine, self.auctions, lambda: self.venue_ns, lambda book: None)
+        self.good_till = GoodTill(self.machine, self.make_room)
+        self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.gate, self.commit)
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
         self.agenda.add(Place.DAY, DayTurn(self.desk))
         self.agenda.add(Place.RISK, self.guard)
+        self.agenda.add(Place.PHASES, self.phases)
+        self.agenda.add(Place.GOOD_TILL, self.good_till)
         self.links: dict[int, Member] = {}
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
@@ -157,12 +145,32 @@ class Exchange:
 
     def adopt(self, config: Config) -> None:
         """Go on under a changed configuration; called right after the START record that carries it."""
+        self._adopt(config)
+        self.members.adopt(config)
+        self.guard.adopt(config)
+
+    def reload(self, config: Config, payload: bytes, now_ns: int) -> None:
+        """Go on under a changed configuration at this position of the journal; `reload.change_faults` was asked.
+
+        Sessions go on, too. `payload` is that of the CONFIG record: `config_payload` of the same configuration.
+        """
+        self.commit()  # however long it is, it has a batch to itself
+        self.tape.begin(now_ns)
+        self.tape.record(Kind.CONFIG, payload)
+        self._adopt(config)
+        gone = self.members.reload(config)
+        self.guard.adopt(config)
+        for member in gone:
+            if member.link:
+                self.log_out(member, "No longer a counterparty")
+        for member in self.links.values():
+            self._drain(member)
+
+    def _adopt(self, config: Config) -> None:
         self.config = config
         self.tape.timestamp_digits = config.venue.timestamp_digits
         self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
-        self.members.adopt(config)
-        self.guard.adopt(config)
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
         """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""
@@ -485,6 +493,11 @@ class Exchange:
             self.commit()
             self.tape.begin(self.tape.now_ns)
 
+    def go_on_behind(self) -> None:
+        """Seal the batch, and begin the next at the same time."""
+        self.commit()
+        self.tape.begin(self.tape.now_ns)
+
     def commit(self) -> None:
         """Seal the batch; what it says may be sent now."""
         if self.tape.used == 0:
@@ -527,21 +540,3 @@ class Exchange:
         """Links to close once what they are owed is out, with the reason; each is told once."""
         closings, self._closings = self._closings, []
         return closings
-
-
-#: Address of a connection that has none: the house.
-IN_PROCESS: Final = "in-process"
-
-
-def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:
-    """The next instant behind `after_ns` at which it is `time_of_day_ns` after midnight UTC; NEVER for None."""
-    if time_of_day_ns is None:
-        return NEVER
-    instant = utc_day(after_ns) * NS_PER_DAY + time_of_day_ns
-    return instant if instant > after_ns else instant + NS_PER_DAY
-
-
-def start_payload(config: Config, venue_ns: int = 0) -> bytes:
-    """Payload of a START record; `venue_ns` is where a driven clock begins, 0 for the wall's."""
-    told = {"version": __version__, "journal": JOURNAL_VERSION, "venue_ns": venue_ns, "config": json.loads(config.normalised())}
-    return json.dumps(told, sort_keys=True).encode()

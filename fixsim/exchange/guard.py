@@ -13,7 +13,7 @@ import numpy as np
 from fixsim.config import Config
 from fixsim.engine.book import withdraw
 from fixsim.exchange.members import Member
-from fixsim.exchange.risk import SCOPES, Risk
+from fixsim.exchange.risk import SCOPES, Risk, account_text
 from fixsim.layout import NEVER, NIL
 from fixsim.units import NS_PER_DAY, NS_PER_MS, NS_PER_S, utc_day
 
@@ -72,7 +72,7 @@ class Guard:
 
     def _marks_ns(self) -> int:
         """When positions are valued anew: an interval after the last time, once a price has moved."""
-        if not self.risk.core["holdings_fresh"] or not self._moved().any():
+        if not self.risk.values_positions or not self._moved().any():
             return NEVER
         return self.risk.marked_ns + self.risk.config.risk.mark_interval_ms * NS_PER_MS
 
@@ -85,9 +85,9 @@ class Guard:
         self.risk.revalue()
         owners: Any = self.machine.owners[: int(self.risk.core["owners_fresh"])]
         lost = owners["opening"] + owners["spent"] - owners["net"] > owners["loss_max"]
-        for owner in np.nonzero(lost & (owners["stopped"] == 0))[0]:
-            owners[owner]["stopped"] = 1
-            scope, name = self.risk.names[int(owner)]
+        stopped = np.nonzero(lost & (owners["stopped"] == 0))[0]
+        owners["stopped"][stopped] = 1
+        for scope, name in sorted(self.risk.names[int(owner)] for owner in stopped):
             self.pull(self._orders_of(SCOPES[scope], name), EXCHANGE_OPTION)
 
     # ---- the kill switch
@@ -164,8 +164,3 @@ class Guard:
         if member.counterparty.cancel_keeps_gtc:
             slots = [slot for slot in slots if int(self.machine.orders[slot]["tif"]) != GOOD_TILL_CANCEL]
         self.pull(slots, reason)
-
-
-def account_text(echo: Any) -> bytes:
-    """Account(1) of an ECHO row, empty for none."""
-    return echo["text"][int(echo["split"]) : int(echo["length"])].tobytes()[2:-1]  # type: ignore[no-any-return]

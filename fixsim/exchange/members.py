@@ -164,6 +164,22 @@ class Members:
             member.counterparty = counterparty
             member.session = self._session(member.name, counterparty, member.row)
 
+    def reload(self, config: Config) -> list[Member]:
+        """Take a changed configuration while sessions live; those that may not log on any more."""
+        self.config = config
+        gone = []
+        for member in self.by_name.values():
+            counterparty = self.counterparty_for(member.name)
+            if counterparty is None:
+                gone.append(member)
+                continue
+            member.counterparty = counterparty
+            member.row["tells_processed"] = counterparty.last_msg_seq_num_processed
+            member.session.adopt(
+                self._profile(member.name, counterparty), validator(self.dictionary, counterparty.strictness)
+            )
+        return gone
+
     def _idle(self) -> Member | None:
         """The idle session of a pattern that has slept longest by id: offline, nothing open, nothing remembered."""
         for member in sorted(self.by_slot.values(), key=lambda one: one.id):
@@ -173,9 +189,9 @@ class Members:
                 return member
         return None
 
-    def _session(self, name: bytes, counterparty: Counterparty, row: np.void) -> Session:
+    def _profile(self, name: bytes, counterparty: Counterparty) -> SessionProfile:
         venue = self.config.venue
-        profile = SessionProfile(
+        return SessionProfile(
             sender_comp_id=venue.comp_id.encode(),
             target_comp_id=name,
             strictness=counterparty.strictness,
@@ -193,6 +209,9 @@ class Members:
             test_request_after=venue.test_request_after,
             disconnect_after=venue.disconnect_after,
         )
+
+    def _session(self, name: bytes, counterparty: Counterparty, row: np.void) -> Session:
+        venue, profile = self.config.venue, self._profile(name, counterparty)
         comp_ids = b"49=%s\x0156=%s\x01" % (venue.comp_id.encode(), name)
         record: Any = row
         record["comp_ids_length"] = len(comp_ids)

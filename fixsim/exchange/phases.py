@@ -1,8 +1,8 @@
 """What an instrument is doing, who may enter what meanwhile, and what happens when that changes.
 
-Phases change by a schedule, by an operator or by a breaker; each change goes through `Phases.move`, whatever asked for it. A call
-that has an end ends by itself: those who were asked to judge (`judges`) may prolong it, and those who listen (`listeners`) are
-told what it came to. See docs/phases.md.
+Phases change by a schedule, by an operator or by a breaker; each change goes through `Phases.move`, whatever asked for it. A
+call that has an end ends by itself: those who judge (`judges`) may prolong it, and those who listen (`listeners`) are told what
+it came to. See docs/phases.md.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from fixsim.engine import book as engine_book
 from fixsim.engine.machine import Machine
 from fixsim.exchange.auction import Auctions, Indication
+from fixsim.exchange.listings import Listing
 from fixsim.exchange.randomness import drawn
 from fixsim.layout import CALLS, NEVER, Inst, Phase
 
@@ -72,22 +73,26 @@ class Phases:
         Where orders have gathered and trading begins they meet at one price first. Nothing happens when it is in that phase.
         """
         row: Any = self.machine.books[book]
-        before = int(row["phase"])
-        if phase == before:
+        if phase == row["phase"]:
             return
-        if before == Phase.HALTED:
-            self._activate(book, "status", ord("9"))
-        if before in CALLS and phase not in GATHERING - {Phase.CLOSED} or before in GATHERING and phase in TRADING:
-            self._meet(book)
-        elif before == Phase.AT_LAST:
-            self.auctions.clear(book, before)
+        self.carry(book, phase)
         row["phase"], row["until_ns"], row["extensions"], row["indicated"] = phase, until_ns, 0, 0
         self._next_ns = 0
+        self.tell(book)
+
+    def carry(self, book: int, phase: int) -> None:
+        """What happens to the orders of an instrument on the way to `phase`."""
+        before = int(self.machine.books[book]["phase"])
+        if before == Phase.HALTED:
+            self._activate(book, "status", ord("9"))
+        if before == Phase.AT_LAST:
+            self.auctions.clear(book, before)
+        elif (phase in TRADING and before in GATHERING) or (phase == Phase.CLOSED and before in CALLS):
+            self._meet(book)
         if phase == Phase.HALTED:
             self._halt(book)
         elif phase == Phase.CLOSING_AUCTION:
             self._activate(book, "tif", ord("7"))
-        self.tell(book)
 
     def begin_call(self, book: int, until_ns: int, random_ns: int = 0, kind: int = Phase.VOLATILITY_AUCTION) -> None:
         """Begin a call that ends by itself at `until_ns` or, by chance, up to `random_ns` later; 0 and 0 for not by itself.
@@ -108,6 +113,20 @@ class Phases:
         """The phase in which the instrument would be if nothing had happened to it."""
         return Phase.CONTINUOUS
 
+    def begin(self, listing: Listing) -> None:
+        """An instrument has got its row."""
+        self.machine.books[listing.book]["phase"] = self.regular(listing.book)
+
+    def phase_of(self, listing: Listing) -> int:
+        """The phase of an instrument, or the one in which it would begin."""
+        if listing.symbol in self.auctions.listings.by_symbol:
+            return int(self.machine.books[listing.book]["phase"])
+        return self.regular(listing.book)
+
+    def day_of(self, listing: Listing) -> int:
+        """The trading day of an instrument, days since 1970-01-01."""
+        return int(self.machine.core[0]["day"])
+
     def _meet(self, book: int) -> None:
         """Everything meets; what was for this moment alone runs out."""
         row: Any = self.machine.books[book]
@@ -115,7 +134,7 @@ class Phases:
         found = self.auctions.meet(book)
         self.auctions.clear(book, before)
         if before == Phase.CLOSING_AUCTION:
-            row["closing_price"] = row["auction_price"] or row["last_price"]
+            row["closing_price"] = found.price if found.lots else row["last_price"]
         call = Call(book, before, found, extensions)
         for listener in self.listeners:
             listener(call)

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from fixsim.config import Config
 from fixsim.errors import ReplayDivergence, VenueError
-from fixsim.exchange.capacity import sizes
-from fixsim.exchange.exchange import Exchange, Hello, start_payload
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.payloads import Hello, start_payload
+from fixsim.exchange.reload import change_faults
 from fixsim.exchange.tape import JournalWriter
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
@@ -171,6 +172,8 @@ def carry_out(exchange: Exchange, kind: int, time_ns: int, link: int, payload: b
         case Kind.START:
             exchange.start(payload, time_ns)
             exchange.adopt(started_with(payload))
+        case Kind.CONFIG:
+            exchange.reload(started_with(payload), payload, time_ns)
 
 
 def _link(exchange: Exchange, link: int, said: dict[str, Any], time_ns: int) -> None:
@@ -181,7 +184,7 @@ def _link(exchange: Exchange, link: int, said: dict[str, Any], time_ns: int) -> 
 
 
 def started_with(payload: bytes) -> Config:
-    """The configuration in a START record."""
+    """The configuration in a START or CONFIG record."""
     return Config.from_normalised(json.dumps(json.loads(payload)["config"]))
 
 
@@ -211,7 +214,7 @@ def open_exchange(
         before = started_with(first[3])
         exchange = Exchange(before, rehearsal, outbox, fetch, dictionary)
         replay(exchange, rehearsal, progress)
-        _check_change(exchange.config, config)
+        _check_change(exchange, config)
         exchange.tape.writer = writer
         now_ns = max(now_ns, exchange.tape.now_ns)
         venue_before_ns = exchange.venue_ns
@@ -233,17 +236,8 @@ def _check_time(before_ns: int, after_ns: int) -> None:
         )
 
 
-def _check_change(before: Config, after: Config) -> None:
-    """What a configuration may not change while a journal goes on. Raises VenueError."""
-    if sizes(before) != sizes(after):
-        raise VenueError("capacities and avg_px_decimals cannot change within a data directory; use another one")
-    if before.venue.comp_id != after.venue.comp_id:
-        raise VenueError("the venue's comp_id cannot change within a data directory; use another one")
-    for entry in before.instruments:
-        if entry.is_pattern:
-            continue
-        now = after.instrument_for(entry.symbol)
-        if now is None or (now.tick_size, now.lot_size) != (entry.tick_size, entry.lot_size):
-            raise VenueError(
-                f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; use another data directory"
-            )
+def _check_change(exchange: Exchange, after: Config) -> None:
+    """What a configuration may not change while a journal goes on. Raises VenueError with all of it."""
+    faults = change_faults(exchange, after)
+    if faults:
+        raise VenueError("\n".join(f"{key}: {reason}" for key, reason in faults))

@@ -61,6 +61,11 @@ class Risk:
         """Does any limit look at anybody?"""
         return self.config.risk.checks and bool(self.config.limits)
 
+    @property
+    def values_positions(self) -> bool:
+        """Does any limit need positions?"""
+        return self.armed and any(getattr(entry, key) is not None for entry in self.config.limits for key in HELD)
+
     # ---- who there is
 
     def limits_of(self, owner: int) -> Limits | None:
@@ -318,8 +323,7 @@ class Risk:
         machine = self.machine
         by_book = {listing.book: listing for listing in self.listings.by_symbol.values()}
         for echo in range(int(self.core["echoes_fresh"])):
-            text = machine.echoes[echo]["text"][machine.echoes[echo]["split"] : machine.echoes[echo]["length"]].tobytes()
-            account = text[2:-1]
+            account = account_text(machine.echoes[echo])
             if account and self.armed and self.config.limits_for("account", account.decode("latin-1")) is not None:
                 self._owner(Scope.ACCOUNT, account.decode("latin-1"))
             machine.echoes[echo]["account"] = self.account_owner(account)
@@ -373,10 +377,15 @@ class Risk:
 
     def new_day(self) -> None:
         """The day's credit, result and counts begin anew; who was stopped may go on."""
-        owners: Any = self.machine.owners[: int(self.core["owners_fresh"])]
-        owners["opening"] = owners["net"]
+        for owner in self.names:
+            self.begin_day(owner)
+
+    def begin_day(self, owner: int) -> None:
+        """As `new_day`, for one OWNER row."""
+        row = self.machine.owners[owner]
+        row["opening"] = row["net"]
         for name in ("spent", "requests", "trades", "stopped"):
-            owners[name] = 0
+            row[name] = 0
 
 
 @dataclass(frozen=True)
@@ -389,6 +398,12 @@ class Draft:
 
 #: There is no room for another party.
 FULL: Final = Draft(NIL, None)
+
+
+def account_text(echo: Any) -> bytes:
+    """Account(1) of an ECHO row, empty for none."""
+    first = echo["text"][int(echo["split"]) : int(echo["length"])].tobytes().partition(b"\x01")[0]
+    return bytes(first[2:]) if first.startswith(b"1=") else b""
 
 
 def _steps(value: Decimal | None, step: Decimal) -> int | None:

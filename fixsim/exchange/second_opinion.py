@@ -200,13 +200,13 @@ class SecondOpinion:
 
     def _follow(self, record: Record) -> None:
         """Tell the oracle what an operator or a new configuration has changed."""
-        if record.kind == Kind.START:
+        if record.kind in (Kind.START, Kind.CONFIG):
             self._adopt(self.exchange.config)
         elif record.kind == Kind.OPERATOR:
             for symbol, listing in self.exchange.listings.by_symbol.items():
                 halted = self.exchange.machine.books[listing.book]["phase"] == Phase.HALTED
                 (self.oracle.halt if halted else self.oracle.resume)(symbol.decode())
-        if record.kind in (Kind.START, Kind.LINK):
+        if record.kind in (Kind.START, Kind.CONFIG, Kind.LINK):
             for member in self.exchange.members.by_name.values():
                 if member.counterparty.permissions != EVERYTHING:
                     self._permissions[member.name.decode("latin-1")] = Permission.of(member.counterparty.permissions)
@@ -214,6 +214,10 @@ class SecondOpinion:
     def _adopt(self, config: Config) -> None:
         board, self.oracle.timestamp_digits = self.oracle.board, config.venue.timestamp_digits
         board.patterns = [Listing.of(entry) for entry in config.instruments if entry.is_pattern]
+        for symbol in list(board.listed):
+            instrument = config.instrument_for(symbol)
+            if instrument is not None:
+                board.listed[symbol] = Listing.of(instrument)
         for entry in config.instruments:
             if not entry.is_pattern:
                 board.create(Listing.of(entry))

@@ -20,12 +20,15 @@ from fixsim.exchange.exchange import Exchange
 from fixsim.gateway.directory import CONTROL
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import READ, WRITE, Poller
+from fixsim.gateway.reload import Reloader
 
 #: Longest request, and how many operators may be connected at once.
 REQUEST_BYTES_MAX: Final = 65_536
 OPERATORS_MAX: Final = 32
 #: Bytes an operator may be owed until nothing more of it is looked at: answers are longer than commands.
 OWED_BYTES_MAX: Final = 1 << 20
+#: The one verb that is not the exchange's: a file has to be read.
+RELOAD: Final = "reload"
 #: How long `ask` waits for an answer.
 ANSWER_TIMEOUT_S: Final = 10.0
 
@@ -92,8 +95,8 @@ class Operator:
 class Control:
     """The listening Unix socket and those connected to it."""
 
-    def __init__(self, data_dir: Path, exchange: Exchange, poller: Poller) -> None:
-        self._data_dir, self._exchange, self._poller = data_dir, exchange, poller
+    def __init__(self, data_dir: Path, exchange: Exchange, poller: Poller, reloader: Reloader) -> None:
+        self._data_dir, self._exchange, self._poller, self._reloader = data_dir, exchange, poller, reloader
         self._operators: set[Operator] = set()
         #: Answered in this turn; sent after its commit.
         self._answered: list[Operator] = []
@@ -180,6 +183,8 @@ class Control:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"not a command: {error}"}
         LOGGER.info("%s asks for %s %s%s", who, verb, arguments, f" because {why}" if why else "")
+        if verb == RELOAD:
+            return self._reloader.carry_out(who, why, now_ns)
         return self._exchange.command(verb, arguments, who, now_ns, why)
 
     def _end(self, operator: Operator) -> None:

@@ -8,6 +8,7 @@ while bytes are owed.
 import contextlib
 from typing import Final
 
+from fixsim.config import Venue
 from fixsim.exchange.exchange import Exchange
 from fixsim.gateway.lane import HELPING_BYTES, Lane
 from fixsim.gateway.log import LOGGER
@@ -103,6 +104,10 @@ class Street:
         #: Connections with bytes that no poller will tell about: decrypted already, or stopped by a full
         #: batch.
         self._again: dict[int, Connection] = {}
+
+    def adopt(self, venue: Venue) -> None:
+        """Take what a configuration says of connections; deadlines that are set already stay."""
+        self._stall_ns = int(venue.stalled_reader_timeout_s * 1_000_000_000)
 
     def __len__(self) -> int:
         return len(self._connections)

@@ -54,6 +54,8 @@ class Plan:
     log_options: tuple[str, ...] = ()
     #: Where a simulated clock begins, 0 for where it was; None for the wall's time.
     clock_start_ns: int | None = None
+    #: The file `config` was read from, None for what is built in.
+    config_path: Path | None = None
 
 
 def serve(plan: Plan, announce: Say, progress: Say) -> None:
@@ -101,7 +103,7 @@ def _run(
     stack.callback(opened.writer.close)
     if opened.writer.note:
         LOGGER.warning("journal: %s", opened.writer.note)
-    server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, readers)
+    server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
     server.stop_on_signals()
     server.open()
     announce(

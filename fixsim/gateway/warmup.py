@@ -15,7 +15,8 @@ import numpy as np
 
 from fixsim.config import Capacities, Config, Counterparty, Instrument
 from fixsim.engine.jit import CACHE_FOLDER, CACHED
-from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.payloads import Hello
 from fixsim.feed.page import COUNTERS
 from fixsim.fix.codec import encode
 from fixsim.fix.dictionary import fix44

@@ -14,10 +14,10 @@ from fixsim.reference.message import Field
 from fixsim.reference.number import places, read_number
 
 REQUIRED: Final = {b"8": (37, 11, 17, 150, 39, 55, 54, 151, 14, 6), b"9": (37, 11, 41, 39, 434, 102)}
-OPEN: Final = frozenset({b"0", b"1"})
+OPEN: Final = frozenset({b"0", b"1", b"9"})
 ENDS: Final = {b"4": b"4", b"C": b"C", b"3": b"3"}  # ExecType(150) that ends an order -> its OrdStatus(39)
-ORD_STATUSES: Final = frozenset({b"0", b"1", b"2", b"3", b"4", b"8", b"C"})
-EXEC_TYPES: Final = frozenset({b"0", b"3", b"4", b"5", b"8", b"C", b"F", b"I"})
+ORD_STATUSES: Final = frozenset({b"0", b"1", b"2", b"3", b"4", b"8", b"9", b"C"})
+EXEC_TYPES: Final = frozenset({b"0", b"3", b"4", b"5", b"8", b"9", b"C", b"D", b"F", b"I"})
 WIDE: Final = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
@@ -125,7 +125,7 @@ class ReportChecker:
             return
         self._see_quantities(report)
         steps = {b"0": self._see_new, b"5": self._see_replaced, b"F": self._see_trade}
-        steps |= {b"I": self._see_status, b"8": self._see_status}
+        steps |= {b"I": self._see_status, b"8": self._see_status, b"9": self._see_aside, b"D": self._see_aside}
         steps.get(exec_type or b"", self._see_end)(report)
         self._see_average(report)
 
@@ -150,7 +150,8 @@ class ReportChecker:
         if status in OPEN:
             report.must(qty == cum + leaves, "38 = 14 + 151 while the order is open")
             report.must(leaves > 0, "an open order has something left")
-            report.must((status == b"1") == (cum > 0), "39=1 when part is filled, 39=0 when nothing is")
+            expected = b"9" if status == b"9" else b"1" if cum else b"0"
+            report.must(status == expected, "39=1 when part is filled, 39=0 when nothing is")
         else:
             report.must(leaves == 0, "151=0 once the order is closed")
             report.must((status == b"2") == (cum == qty), "39=2 when all is filled, and only then")
@@ -202,6 +203,17 @@ class ReportChecker:
         self.matched.add(match_id)
         report.must(first.terms == terms, "both sides share symbol, quantity, price and time")
         report.must(first.side != side and first.order_id != order_id, "a match has a buyer and a seller")
+
+    def _see_aside(self, report: Report) -> None:
+        """Suspended while trading is halted, or back in the book: nothing but the status changes."""
+        life = self._open_life(report)
+        self._must_be_current(report, life)
+        suspended = report.get(150) == b"9"
+        report.must((report.get(39) == b"9") == suspended, "39=9 while the order is suspended")
+        report.must((report.get(636) == b"Y") != suspended, "636=Y when it works again")
+        report.must((report.get(378) is None) == suspended, "378 says why it was restated")
+        report.must(report.number(14) == life.cum, "14 changes only by a trade")
+        life.status = report.get(39) or b""
 
     def _see_end(self, report: Report) -> None:
         """Cancelled or expired, asked for (with 41) or not."""

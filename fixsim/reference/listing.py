@@ -28,6 +28,7 @@ class Listing:
     max_qty: Decimal
     currency: str
     highest_price: Decimal
+    reference_price: Decimal | None = None
 
     @classmethod
     def of(cls, instrument: Instrument) -> "Listing":
@@ -40,6 +41,7 @@ class Listing:
             instrument.max_qty,
             instrument.currency,
             highest_price=instrument.price_ticks_max * instrument.tick_size,
+            reference_price=instrument.reference_price,
         )
 
     @property

@@ -22,10 +22,14 @@ class Gap:
 
     def __init__(self, profile: SessionProfile) -> None:
         self._early: dict[int, int] = {}
+        self.adopt(profile)
+        self.clear()
+
+    def adopt(self, profile: SessionProfile) -> None:
+        """Other settings; what is kept stays kept."""
         self._early_max = profile.early_messages_max
         self._timeout_ns = span_ns(profile.resend_timeout_s)
         self.chunk = profile.resend_chunk
-        self.clear()
 
     def clear(self) -> None:
         """Nothing is missing."""

@@ -117,6 +117,10 @@ class Session:
         if now_ns > self._talk.timers.heard_ns:
             self._talk.timers.heard(now_ns)
 
+    def adopt(self, profile: SessionProfile, validator: Validator) -> None:
+        """Go on under changed settings, connected or not; what was agreed at the Logon stays until the next one."""
+        self._talk.adopt(profile, validator)
+
     def renumbered(self, now_ns: int) -> None:
         """The owner set the counters by order of an operator: what was missing before is of no interest."""
         self._talk.gap.clear()

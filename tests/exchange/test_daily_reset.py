@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from exchange.stage import DAY_NS, MORNING_NS, MemoryWriter, Stage, small_config
+from fixsim.exchange.day import next_time_of_day
 from fixsim.exchange.digest import state_digest
-from fixsim.exchange.exchange import next_time_of_day
 from fixsim.layout import NEVER
 
 NOON_NS = MORNING_NS + 2 * 3_600_000_000_000

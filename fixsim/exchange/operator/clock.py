@@ -10,6 +10,7 @@ from fixsim.errors import UsageError
 from fixsim.exchange.operator.asked import Arguments
 from fixsim.layout import NEVER
 from fixsim.limits import VENUE_NS_MAX
+from fixsim.units import format_utc_timestamp
 
 if TYPE_CHECKING:
     from fixsim.exchange.exchange import Exchange
@@ -40,7 +41,8 @@ def set_to(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     """Let time pass until `to_ns`."""
     to_ns = arguments.get("to_ns")
     if type(to_ns) is not int or to_ns < exchange.venue_ns:
-        raise UsageError(f"to_ns is {to_ns!r}: nanoseconds since 1970 UTC, not before venue time, which is {exchange.venue_ns}")
+        venue_time = format_utc_timestamp(exchange.venue_ns, 9).decode()
+        raise UsageError(f"to_ns is {to_ns!r}: nanoseconds since 1970 UTC, not before venue time, which is {venue_time}")
     return _move(exchange, to_ns)
 
 
