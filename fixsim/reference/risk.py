@@ -297,8 +297,9 @@ class RiskDesk:
         owners = list(self.owners_of(session, message.get(1), listing.symbol))
         side, qty, price = message.get(54) or b"", read_number(message.get(38)), read_number(message.get(44))
         assert qty is not None
+        if listing.symbol in board:
+            self._mark_first(listing)
         board = {**board, listing.symbol: listing}
-        self._mark_first(listing)
         if not owners:
             return None
         if price is not None:
@@ -363,6 +364,7 @@ class RiskDesk:
 
     def accepted(self, order: Order, message: Inbound, listing: Listing, book: Book, now_ns: int) -> None:
         """A new order, before it trades."""
+        self._mark_first(listing)
         owners = self._of(order)
         if not owners:
             return

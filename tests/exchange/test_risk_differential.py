@@ -4,16 +4,18 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
-from flows import SESSIONS, Composer, Step, seeded_flow, steps
+from flows import Composer, Step, seeded_flow, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.stage import DAY_NS, Said, Stage, small_config
+from exchange.stage import DAY_NS, Said, small_config
 from exchange.test_differential import Event, Order, Twins
 from fixsim.config import Config, Counterparty, Limits, Risk
+from fixsim.config.risk import check_limits
 from fixsim.reference.risk import RiskDesk
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -28,15 +30,19 @@ def limited(*limits: Limits) -> Config:
         replace(entry, max_qty=entry.lot_size * 5_000, reference_price=entry.tick_size * 1_000) for entry in config.instruments
     )
     fitted = tuple(replace(entry, price_max=cap.price_max) if entry.scope == "instrument" else entry for entry in limits)
-    if not any(entry.scope == "instrument" for entry in fitted):
+    if not any((entry.scope, entry.name) == ("instrument", "*") for entry in fitted):
         fitted = (*fitted, cap)
-    return replace(
+    whole = replace(
         config,
         instruments=instruments,
         counterparties=tuple(Counterparty(name, firm=firm) for name, firm in FIRMS.items()),
         limits=fitted,
         risk=Risk(money_decimals=5),
     )
+    faults: list[str] = []
+    check_limits(whole, lambda key, reason: faults.append(f"{key} {reason}"))
+    assert faults == []
+    return whole
 
 
 class LimitedTwins(Twins):
@@ -69,70 +75,80 @@ class LimitedTwins(Twins):
         return [(reply.session, reply.fields) for reply in replies]
 
 
+def amounts(*texts: str) -> tuple[Decimal, ...]:
+    return tuple(map(Decimal, texts))
+
+
 #: Limits small enough to be reached by the flows, each often absent.
-def _maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.one_of(st.none(), st.none(), values)
-
-
-MONEY = st.sampled_from([Decimal(text) for text in ("0", "50", "200", "1000", "5000.5", "40000")])
-ACTIVITY = {
-    "order_qty_max": st.sampled_from([Decimal(text) for text in ("0.0005", "3", "5", "400")]),
+MONEY = amounts("0", "50", "200", "1000", "5000.5", "40000")
+ACTIVITY: dict[str, tuple[Any, ...]] = {
+    "order_qty_max": amounts("0.0005", "3", "5", "400"),
     "order_notional_max": MONEY,
-    "collar_static_bps": st.sampled_from((10, 20, 50)),
-    "collar_last_bps": st.sampled_from((5, 10, 30)),
-    "collar_mid_bps": st.sampled_from((5, 10, 30)),
-    "protection_ticks": st.sampled_from((0, 1, 2)),
-    "protection_bps": st.sampled_from((1, 10, 25)),
-    "open_orders_max": st.integers(0, 5),
+    "collar_static_bps": (10, 20, 50),
+    "collar_last_bps": (5, 10, 30),
+    "collar_mid_bps": (5, 10, 30),
+    "protection_ticks": (0, 1, 2),
+    "protection_bps": (1, 10, 25),
+    "open_orders_max": (0, 1, 2, 5),
     "open_notional_max": MONEY,
-    "duplicate_window_ms": st.sampled_from((1, 2, 5, 20)),
-    "order_rate": st.sampled_from((1, 50, 200)),
-    "order_to_trade_max": st.integers(1, 4),
+    "duplicate_window_ms": (1, 2, 5, 20),
+    "order_rate": (1, 50, 200),
+    "order_to_trade_max": (1, 2, 4),
 }
-HOLDINGS = {
-    "position_max": st.sampled_from([Decimal(text) for text in ("0", "5", "12", "300")]),
+HOLDINGS: dict[str, tuple[Any, ...]] = {
+    "position_max": amounts("0", "5", "12", "300"),
     "gross_max": MONEY,
     "net_max": MONEY,
     "credit_max": MONEY,
-    "daily_loss_max": st.sampled_from([Decimal(text) for text in ("0", "0.1", "1", "20")]),
+    "daily_loss_max": amounts("0", "0.1", "1", "20"),
 }
+OWNERS = (
+    ("session", "ALPHA"), ("session", "*"), ("firm", "ONE"), ("account", "ACC"), ("account", "*"), ("instrument", "AAPL"),
+    ("instrument", "*"),
+)  # fmt: skip
 
 
-@st.composite
-def limits(draw: st.DrawFn) -> list[Limits]:
-    """Some owners, each with some limits."""
-    owners = draw(
-        st.lists(
-            st.sampled_from(
-                [("session", "ALPHA"), ("session", "*"), ("firm", "ONE"), ("account", "ACC"), ("account", "*"),
-                 ("instrument", "AAPL"), ("instrument", "*")]
-            ),
-            min_size=1, max_size=4, unique=True,
-        )
-    )  # fmt: skip
+def some_limits(random: Random) -> list[Limits]:
+    """Some owners, each with a few limits."""
     found = []
-    for scope, name in owners:
+    for scope, name in random.sample(OWNERS, random.randint(1, 4)):
         keys = ACTIVITY if scope == "instrument" else ACTIVITY | HOLDINGS
-        chosen = {key: draw(_maybe(values)) for key, values in keys.items()}
-        extra: dict[str, Any] = {"order_to_trade_free": draw(st.sampled_from((0, 2, 5)))}
-        if scope != "instrument" and draw(st.booleans()):
-            extra["restricted"] = draw(st.sampled_from((("BIG",), ("SYM*",))))
-        extra["short_sale"] = draw(st.sampled_from(("free", "free", "locate", "forbidden")))
-        found.append(Limits(scope, name, **{key: value for key, value in chosen.items() if value is not None}, **extra))
+        chosen = {key: random.choice(values) for key, values in keys.items() if random.random() < 0.25}
+        extra: dict[str, Any] = {"order_to_trade_free": random.choice((0, 20, 50))}
+        if scope != "instrument" and random.random() < 0.2:
+            extra["restricted"] = random.choice((("BIG",), ("SYM*",)))
+        extra["short_sale"] = random.choice(("free", "free", "locate", "forbidden"))
+        found.append(Limits(scope, name, **chosen, **extra))
     return found
 
 
 #: Time, days and kill switches between the messages.
-HAPPENINGS = st.sampled_from(
-    [Order("second"), Order("second"), Order("second"), Order("day")]
-    + [Order(verb, what) for verb in ("kill", "unkill") for what in ("session:ALPHA", "firm:ONE", "account:ACC", "symbol:AAPL", "all:")]
-)
+WHOM = ("session:ALPHA", "firm:ONE", "account:ACC", "symbol:AAPL", "all:")
+EVENTS = [*[Order("second")] * 5, Order("day"), *(Order("kill", what) for what in WHOM)]
+HAPPENINGS = st.sampled_from([*EVENTS, *(Order("unkill", what) for what in WHOM)])
 ORDERLY = steps(("D", "D", "D", "D", "F", "G", "G"))
 
 
-@given(limits(), st.lists(st.one_of(ORDERLY, ORDERLY, ORDERLY, ORDERLY, ORDERLY, HAPPENINGS), max_size=60))
-@settings(max_examples=30 if PLAIN else 300)
+@given(
+    st.randoms(use_true_random=False).map(some_limits),
+    st.lists(st.one_of(ORDERLY, ORDERLY, ORDERLY, ORDERLY, ORDERLY, HAPPENINGS), max_size=60),
+)
+@settings(max_examples=30 if PLAIN else 200)
 def test_both_exchanges_refuse_the_same_orders(chosen: list[Limits], mixed: list[Step | Order]) -> None:
     composer = Composer()
     events: list[Event] = [item if isinstance(item, Order) else composer.message(item) for item in mixed]
     LimitedTwins(*chosen).run(events)
+
+
+@pytest.mark.parametrize("seed", range(10 if PLAIN else 60))
+def test_both_exchanges_refuse_the_same_orders_in_a_long_flow(seed: int) -> None:
+    random = Random(seed)
+    events: list[Event] = []
+    for message in seeded_flow(seed, 250, flawed=0.02, spread=6):
+        events.append(message)
+        if random.random() < 0.1:
+            happening = random.choice(EVENTS)
+            events.append(happening)
+            if happening.verb == "kill":
+                events += [Order("second"), Order("unkill", happening.symbol)]
+    LimitedTwins(*some_limits(random)).run(events, every=10)
