@@ -8,6 +8,7 @@ import numpy as np
 from fixsim.engine import book as engine_book
 from fixsim.engine.index import find_name, name_rows
 from fixsim.engine.machine import Machine
+from fixsim.errors import BusinessRejection
 from fixsim.exchange import entry, orders
 from fixsim.exchange.answers import CancelRejection, OrderView, cancel_rejected, order_rejected, status_report
 from fixsim.exchange.echoes import Echoes
@@ -19,7 +20,7 @@ from fixsim.exchange.orders import required
 from fixsim.exchange.phases import Phases
 from fixsim.exchange.tape import Tape
 from fixsim.fix import tags
-from fixsim.fix.enums import CxlRejReason, MsgType, OrdRejReason, TimeInForce
+from fixsim.fix.enums import BusinessRejectReason, CxlRejReason, MsgType, OrdRejReason, TimeInForce
 from fixsim.fix.message import Message
 from fixsim.layout import NIL
 from fixsim.limits import TEXT_BYTES_MAX

@@ -265,7 +265,7 @@ class Exchange:
             if framing.kind == PARTIAL:
                 break
             if self.gate.waits(member):
-                self.waits_until_ns = self.gate.refilled_ns(member, self.venue_ns)
+                self.waits_until_ns = now_ns + self.gate.missing_ns(member, self.venue_ns)
                 break
             self.tape.begin(now_ns)
             self.make_room()

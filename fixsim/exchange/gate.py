@@ -23,7 +23,7 @@ from fixsim.layout import NIL, Scope
 OPTION: Final = OrdRejReason.BROKER_EXCHANGE_OPTION
 LIMIT: Final = OrdRejReason.ORDER_EXCEEDS_LIMIT
 OTHER: Final = OrdRejReason.OTHER
-#: Who located the stock of a short sale: a tag of the users', by custom LocateBroker.
+#: Who located the stock of a short sale (LocateBroker): by custom, not by FIX 4.4, so that strict validation refuses it.
 LOCATE_BROKER: Final = 5700
 
 
@@ -177,13 +177,13 @@ class Gate:
         """Is nothing of the session taken until its bucket has refilled?"""
         return self.rate_action(member) == "queue"
 
-    def refilled_ns(self, member: Member, now_ns: int) -> int:
-        """When a session that waits may be read again, ns."""
-        row: Any = self.risk.machine.owners[int(member.row["risk"])]
-        missing = engine_risk.TOKEN - int(engine_risk.message_tokens(self.risk.machine, int(member.row["risk"]), now_ns))
-        return now_ns if missing <= 0 else now_ns - (-missing // int(row["message_rate"]))
+    def missing_ns(self, member: Member, venue_ns: int) -> int:
+        """How long a session that waits has to, ns."""
+        owner = int(member.row["risk"])
+        missing = engine_risk.TOKEN - int(engine_risk.message_tokens(self.risk.machine, owner, venue_ns))
+        return max(1, -(-missing // int(self.risk.machine.owners[owner]["message_rate"])))
 
 
 def _located(message: Message) -> bool:
-    """The stock of a short sale is located: LocateReqd(114)=N, and 5700 names who did."""
-    return message.get(tags.LOCATE_REQD) == b"N" and bool(message.get(LOCATE_BROKER))
+    """The stock of a short sale is located: LocateReqd(114)=N says so, or 5700 names who did."""
+    return message.get(tags.LOCATE_REQD) == b"N" or bool(message.get(LOCATE_BROKER))

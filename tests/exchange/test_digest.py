@@ -3,12 +3,15 @@
 import dataclasses
 import enum
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from flows import SESSIONS, seeded_flow
 
+from exchange.limited import limited
 from exchange.stage import Stage, rehearsed
+from fixsim.config import Limits
 from fixsim.engine.machine import STATE_TABLES, TABLES, Machine
 from fixsim.exchange.digest import DIGESTED, FRESH, NOT_STATE, beside, state_digest, tables
 from fixsim.exchange.exchange import Exchange
@@ -22,7 +25,8 @@ CLOSED = (Dictionary, Outbox)
 @pytest.fixture
 def stage() -> Stage:
     """An exchange that has seen something of everything."""
-    stage = Stage()
+    limits = (Limits("session", "*", position_max=Decimal(100_000), duplicate_window_ms=1), Limits("account", "*", open_orders_max=99))
+    stage = Stage(limited(*limits))
     stage.log_on(*SESSIONS[:2])
     stage.log_on(SESSIONS[2], heartbeat_s=30)
     for name, fields in seeded_flow(3, 120, flawed=0.1):
@@ -94,6 +98,7 @@ def test_everything_a_conversation_remembers_changes_the_digest(stage: Stage) ->
     talk: Any = member.session._talk
     parts = {"Member": member, "Conversation": talk, "Gap": talk.gap, "Timers": talk.timers, "Exchange": stage.exchange}
     parts["GoodTill"] = stage.exchange.good_till
+    parts |= {"Risk": stage.exchange.risk, "Guard": stage.exchange.guard}
     for kind, names in DIGESTED.items():
         for name in names:
             kept = getattr(parts[kind], name)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -12,37 +11,13 @@ from flows import Composer, Step, seeded_flow, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.stage import DAY_NS, Said, small_config
+from exchange.limited import FIRMS, limited
+from exchange.stage import DAY_NS, Said
 from exchange.test_differential import Event, Order, Twins
-from fixsim.config import Config, Counterparty, Limits, Risk
-from fixsim.config.risk import check_limits
+from fixsim.config import Limits
 from fixsim.reference.risk import RiskDesk
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-FIRMS = {"ALPHA": "ONE", "BRAVO": "ONE", "CHARLIE": "TWO"}
-
-
-def limited(*limits: Limits) -> Config:
-    """The small venue with limits; ALPHA and BRAVO are of one firm."""
-    config = small_config()
-    cap = Limits("instrument", "*", price_max=Decimal(10_000))
-    instruments = tuple(
-        replace(entry, max_qty=entry.lot_size * 5_000, reference_price=entry.tick_size * 1_000) for entry in config.instruments
-    )
-    fitted = tuple(replace(entry, price_max=cap.price_max) if entry.scope == "instrument" else entry for entry in limits)
-    if not any((entry.scope, entry.name) == ("instrument", "*") for entry in fitted):
-        fitted = (*fitted, cap)
-    whole = replace(
-        config,
-        instruments=instruments,
-        counterparties=tuple(Counterparty(name, firm=firm) for name, firm in FIRMS.items()),
-        limits=fitted,
-        risk=Risk(money_decimals=5),
-    )
-    faults: list[str] = []
-    check_limits(whole, lambda key, reason: faults.append(f"{key} {reason}"))
-    assert faults == []
-    return whole
 
 
 class LimitedTwins(Twins):
