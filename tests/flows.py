@@ -166,7 +166,7 @@ class Composer:
         return [
             (11, order.cl_ord_id),
             *([(1, account)] if step.routed or step.flaw == "long_account" else []),
-            *([(18, b"1 5")] if step.routed and step.flaw != "held" else []),
+            *([(18, b"1 5")] if step.routed and step.flaw not in ("held", "both_halts", "reinstate", "withdraw") else []),
             (55, symbol),
             (54, b"3" if step.flaw == "buy_minus" else order.side),
             (60, TRANSACT_TIME),

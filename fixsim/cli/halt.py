@@ -19,4 +19,5 @@ def halt(symbol: Symbol, why: Why = None, data_dir: DataDir = DEFAULT_DATA_DIR, 
 def resume(symbol: Symbol, why: Why = None, data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     """End a halt."""
     answer = ask(data_dir, "resume", why, symbol=symbol)
-    print_json(answer) if json else print(f"{symbol} is trading")
+    trading = answer["phase"] == "continuous"
+    print_json(answer) if json else print(f"{symbol} is trading" if trading else f"{symbol} is in {answer['phase']}")

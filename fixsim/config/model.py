@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 from fixsim.config.checks import between, each_one_of, one_of
 from fixsim.config.risk import Limits, Rate, Risk, most_fitting
 from fixsim.config.running import Console, Process, StreetSettings
+from fixsim.config.schedules import Schedule
 from fixsim.limits import (
     ACCOUNTS_MAX,
     COMP_ID_BYTES_MAX,
@@ -174,6 +175,8 @@ class Instrument:
     currency: str = field(default="USD", metadata={"check": _currency})
     #: Where the house quotes, None for nowhere.
     reference_price: Decimal | None = field(default=None, metadata={"check": _positive})
+    #: Its trading days: a name of `[[schedules]]`; None for continuous trading around the clock.
+    schedule: str | None = None
     #: How orders meet.
     matching: str = field(default="price-time", metadata=one_of("price-time"))
 
@@ -375,6 +378,7 @@ class Config:
     venue: Venue = Venue()
     instruments: tuple[Instrument, ...] = ()
     counterparties: tuple[Counterparty, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     house: House | None = None
     risk: Risk = Risk()
     limits: tuple[Limits, ...] = ()

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hi
 
 from fixsim.config.model import Capacities, Config, Counterparty, Instrument, Tls, Venue
 from fixsim.config.risk import check_limits
+from fixsim.config.schedules import Schedule
 from fixsim.errors import ConfigError, Fault
 from fixsim.limits import NOTIONAL_MAX, QTY_LOTS_MAX
 
@@ -194,6 +195,9 @@ def _check_entry(built: object, where: str, faults: Faults) -> None:
         _check_instrument(built, where, faults)
     if isinstance(built, Venue | Counterparty) and built.heartbeat_min_s > built.heartbeat_max_s:
         faults.note(f"{where}heartbeat_min_s", f"is above heartbeat_max_s ({built.heartbeat_max_s})")
+    if isinstance(built, Schedule):
+        for key, reason in built.faults():
+            faults.note(f"{where}{key}", reason)
     if isinstance(built, Venue) and built.test_request_after >= built.disconnect_after:
         faults.note(f"{where}test_request_after", "is not before disconnect_after")
 
@@ -226,6 +230,12 @@ def _check_whole(config: Config, faults: Faults) -> None:
     _check_unique("instruments", "symbol", [entry.symbol for entry in config.instruments], faults)
     senders = [entry.sender_comp_id for entry in config.counterparties]
     _check_unique("counterparties", "sender_comp_id", senders, faults)
+    _check_unique("schedules", "name", [entry.name for entry in config.schedules], faults)
+    names = [entry.name for entry in config.schedules]
+    for index, instrument in enumerate(config.instruments):
+        if instrument.schedule is not None and instrument.schedule not in names:
+            known = f"there are {', '.join(names)}" if names else "there is no [[schedules]]"
+            faults.note(f"instruments[{index}].schedule", f"is {instrument.schedule!r}, but {known}")
     if not config.instruments:
         faults.note("instruments", "is empty: there is nothing to trade")
     if not config.counterparties:

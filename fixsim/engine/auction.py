@@ -8,9 +8,11 @@ it is found by walking both sides from their best to there.
 
 import numpy as np
 
-from fixsim.engine.book import FILLED, PARTIALLY_FILLED, TRADE, close, unlink
+from fixsim.engine.book import FILLED, PARTIALLY_FILLED, TRADE
 from fixsim.engine.jit import kernel
 from fixsim.engine.ladder import ladder_first_from, price_key
+from fixsim.engine.levels import unlink
+from fixsim.engine.memory import close
 from fixsim.engine.report import report
 from fixsim.engine.risk import risk_fill
 from fixsim.engine.tape import has_tape_room

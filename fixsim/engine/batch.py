@@ -9,9 +9,10 @@ import numpy as np
 
 from fixsim.engine import scan
 from fixsim.engine.ascii import put_bytes
-from fixsim.engine.book import MARKET, MORE, cancel, enter, has_level_room, has_order_room, replace
+from fixsim.engine.book import MORE, cancel, enter, has_level_room, has_order_room, replace
 from fixsim.engine.index import find_name, has_name_room, same_bytes
 from fixsim.engine.jit import kernel
+from fixsim.engine.levels import MARKET
 from fixsim.engine.risk import admits_order, admits_replace, has_message_token, take_message_token
 from fixsim.engine.symbols import find_book
 from fixsim.engine.tape import has_tape_room, put_record

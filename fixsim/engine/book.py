@@ -1,26 +1,27 @@
 """Price-time priority: enter, match, rest, cancel, replace. Every refusal is known before anything here is called.
 
-A level is a queue of orders, a side a ladder of levels. Nothing here looks for the next price by walking: the ladder knows it.
+Where orders rest is `levels`, how they are remembered `memory`. Nothing here looks for the next price by walking: the ladder
+knows it.
 An order that fills more makers than one batch has room for stops in front of a fill and goes on, as `core.taker`, in the next.
 """
 
 import numpy as np
 
-from fixsim.engine.index import add_name, drop_name, name_rows
+from fixsim.engine.index import add_name
 from fixsim.engine.jit import kernel
-from fixsim.engine.ladder import HEIGHT_MAX, ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
+from fixsim.engine.ladder import HEIGHT_MAX, ladder_first_from, price_key
+from fixsim.engine.levels import MARKET, leave, own_side, park, rest, unlink, unpark
+from fixsim.engine.memory import close, limit_names, retire, take_order
 from fixsim.engine.report import report
-from fixsim.engine.risk import risk_cancel, risk_close, risk_fill, risk_open, risk_release, risk_replace
+from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL, PARKED, Phase
-from fixsim.limits import ORDER_NAMES_MAX, PRICE_TICKS_MAX
+from fixsim.limits import PRICE_TICKS_MAX
 
 #: What an order kernel returns.
 DONE = 0
 MORE = 1  # the batch is full: seal it, then `resume`
 
-BUY = 0x31
-MARKET = 0x31
 IOC = 0x33
 FOK = 0x34
 GTC = 0x31
@@ -31,246 +32,6 @@ CONTINUOUS, CLOSING_AUCTION = Phase.CONTINUOUS, Phase.CLOSING_AUCTION
 #: ExecRestatementReason(378).
 ON_TRADING_HALT, EXCHANGE_OPTION = 6, 8
 ADDED_LIQUIDITY, REMOVED_LIQUIDITY = 0x31, 0x32
-
-
-# ---------------------------------------------------------------- levels
-
-
-@kernel
-def own_side(order):
-    """SIDE row an order rests on: bids of its book for Buy(1), asks for every kind of sell."""
-    return 2 * np.int64(order["book"]) + (0 if order["side"] == BUY else 1)
-
-
-@kernel
-def take_level(m, price):
-    """An empty LEVEL row; the caller made sure there is one."""
-    core = m.core[0]
-    row = np.int64(core["levels_free"])
-    if row == NIL:
-        row = np.int64(core["levels_fresh"])
-        core["levels_fresh"] += 1
-    else:
-        core["levels_free"] = m.levels[row]["head"]
-    core["levels_used"] += 1
-    level = m.levels[row]
-    level["price"], level["lots"], level["count"], level["head"], level["tail"] = price, 0, 0, NIL, NIL
-    return row
-
-
-@kernel
-def remove_level(m, side, row):
-    """Take an empty level out of its side, and find the best price again if it was that."""
-    key = price_key(side, np.int64(m.levels[row]["price"]))
-    ladder_remove(m, side, key)
-    if m.sides[side]["best"] == row:
-        m.sides[side]["best"] = ladder_first_from(m, side, key)
-    core = m.core[0]
-    m.levels[row]["head"] = core["levels_free"]
-    core["levels_free"] = row
-    core["levels_used"] -= 1
-
-
-@kernel
-def level_price(order):
-    """Price of the level an order rests on. A market order, which rests in calls only, stands in front of every limit."""
-    if order["ord_type"] != MARKET:
-        return np.int64(order["price"])
-    return np.int64(PRICE_TICKS_MAX) if order["side"] == BUY else np.int64(0)
-
-
-@kernel
-def rest(m, slot):
-    """Put an order with leaves at the back of its price."""
-    order = m.orders[slot]
-    side = own_side(order)
-    price = level_price(order)
-    key = price_key(side, price)
-    row = ladder_find(m, side, key)
-    ladder = m.sides[side]
-    if row == NIL:
-        row = take_level(m, price)
-        ladder_insert(m, side, key, row)
-        best = np.int64(ladder["best"])
-        if best == NIL or key < price_key(side, np.int64(m.levels[best]["price"])):
-            ladder["best"] = row
-    level = m.levels[row]
-    order["level"], order["prev"], order["next"] = row, level["tail"], NIL
-    if level["tail"] == NIL:
-        level["head"] = slot
-    else:
-        m.orders[level["tail"]]["next"] = slot
-    level["tail"] = slot
-    level["lots"] += order["leaves"]
-    level["count"] += 1
-    ladder["orders"] += 1
-
-
-@kernel
-def unlink(m, slot):
-    """Take a resting order out of its level; its leaves are still counted there."""
-    order = m.orders[slot]
-    side = own_side(order)
-    row = np.int64(order["level"])
-    level = m.levels[row]
-    older, newer = np.int64(order["prev"]), np.int64(order["next"])
-    if older == NIL:
-        level["head"] = newer
-    else:
-        m.orders[older]["next"] = newer
-    if newer == NIL:
-        level["tail"] = older
-    else:
-        m.orders[newer]["prev"] = older
-    level["lots"] -= order["leaves"]
-    level["count"] -= 1
-    m.sides[side]["orders"] -= 1
-    order["level"] = NIL
-    if level["count"] == 0:
-        remove_level(m, side, row)
-
-
-@kernel
-def park(m, slot):
-    """Put an order with leaves behind those that wait outside of the ladder of its book."""
-    order = m.orders[slot]
-    book = m.books[np.int64(order["book"])]
-    order["level"], order["prev"], order["next"] = PARKED, book["parked_tail"], NIL
-    if book["parked_tail"] == NIL:
-        book["parked_head"] = slot
-    else:
-        m.orders[book["parked_tail"]]["next"] = slot
-    book["parked_tail"] = slot
-
-
-@kernel
-def unpark(m, slot):
-    """Take an order out of those that wait outside of the ladder."""
-    order = m.orders[slot]
-    book = m.books[np.int64(order["book"])]
-    older, newer = np.int64(order["prev"]), np.int64(order["next"])
-    if older == NIL:
-        book["parked_head"] = newer
-    else:
-        m.orders[older]["next"] = newer
-    if newer == NIL:
-        book["parked_tail"] = older
-    else:
-        m.orders[newer]["prev"] = older
-    order["level"] = NIL
-
-
-@kernel
-def leave(m, slot):
-    """Take an open order out of its level, or out of those that wait."""
-    if m.orders[slot]["level"] == PARKED:
-        unpark(m, slot)
-    else:
-        unlink(m, slot)
-
-
-# ---------------------------------------------------------------- rows of orders and the memory of ids
-
-
-@kernel
-def take_order(m):
-    """An unused ORDER row; the caller made sure there is one."""
-    core = m.core[0]
-    row = np.int64(core["orders_free"])
-    if row == NIL:
-        row = np.int64(core["orders_fresh"])
-        core["orders_fresh"] += 1
-    else:
-        core["orders_free"] = m.orders[row]["next"]
-    core["orders_used"] += 1
-    return row
-
-
-@kernel
-def give_order(m, slot):
-    """Give back the row of a closed order that nobody can name any more."""
-    core = m.core[0]
-    echo = np.int64(m.orders[slot]["echo"])
-    if echo != NIL:
-        m.echoes[echo]["refs"] -= 1
-    m.orders[slot]["next"] = core["orders_free"]
-    core["orders_free"] = slot
-    core["orders_used"] -= 1
-
-
-@kernel
-def forget_oldest(m, session):
-    """Drop the oldest retired id of a session, and its order when that was the last id of it."""
-    row = m.sessions[session]
-    name = np.int64(row["oldest"])
-    row["oldest"] = m.names[name]["newer"]
-    if row["oldest"] == NIL:
-        row["newest"] = NIL
-    row["retired"] -= 1
-    m.core[0]["retired_rows"] -= name_rows(np.int64(m.names[name]["length"]))
-    order = drop_name(m, name)
-    if m.orders[order]["names"] == 0:
-        give_order(m, order)
-
-
-@kernel
-def longest_memory(m, session):
-    """SESSION row that remembers most ids, as far as is known; `session`, which remembers one, and another are looked at."""
-    core = m.core[0]
-    probe = np.int64(core["probe"]) + 1
-    if probe >= m.sessions.size or m.sessions[probe]["id"] == 0:
-        probe = np.int64(0)
-    longest = np.int64(core["longest"])
-    for candidate in (probe, np.int64(session)):
-        if m.sessions[candidate]["retired"] > m.sessions[longest]["retired"]:
-            longest = candidate
-    core["probe"], core["longest"] = probe, longest
-    return longest
-
-
-@kernel
-def retire(m, session, name):
-    """An id no longer names an open order: queue it, and forget the oldest beyond the memory.
-
-    Where the memory of all sessions is full, the session that remembers most gives way.
-    """
-    row, core = m.sessions[session], m.core[0]
-    m.names[name]["newer"] = NIL
-    if row["newest"] == NIL:
-        row["oldest"] = name
-    else:
-        m.names[row["newest"]]["newer"] = name
-    row["newest"] = name
-    row["retired"] += 1
-    core["retired_rows"] += name_rows(np.int64(m.names[name]["length"]))
-    if row["retired"] > core["name_memory"]:
-        forget_oldest(m, session)
-    while core["retired_rows"] > core["memory"]:
-        forget_oldest(m, longest_memory(m, session))
-
-
-@kernel
-def limit_names(m, slot):
-    """Forget the oldest ids of a session until one of its open orders may get another."""
-    while m.orders[slot]["names"] >= ORDER_NAMES_MAX:
-        forget_oldest(m, np.int64(m.orders[slot]["session"]))
-
-
-@kernel
-def forget_all(m, session):
-    """A new trading day: ids that name no open order may be used again."""
-    while m.sessions[session]["oldest"] != NIL:
-        forget_oldest(m, session)
-
-
-@kernel
-def close(m, slot):
-    """An order is filled, cancelled or expired, and its last report is said."""
-    risk_close(m, slot)
-    session = np.int64(m.orders[slot]["session"])
-    m.sessions[session]["open_orders"] -= 1
-    m.core[0]["open_orders"] -= 1
-    retire(m, session, np.int64(m.orders[slot]["name"]))
 
 
 # ---------------------------------------------------------------- matching

@@ -4,7 +4,7 @@ Conversations have deadlines of their own (`exchange.deadlines`); here is everyt
 when it wants to be called next and is called when that time has come: the earliest of all of them is part of
 `Exchange.next_deadline_ns`, and one TICK record carries them all out. What is due together is done in the order of `Place`, so
 that a replay does the same: first the day, then what instruments do, then what stops them, then who may trade, then what runs
-out.
+out; what all that comes to is told last.
 """
 
 from enum import IntEnum
@@ -21,6 +21,7 @@ class Place(IntEnum):
     BREAKERS = 2
     RISK = 3
     GOOD_TILL = 4
+    TELLING = 5
 
 
 class Source(Protocol):

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from fixsim.engine import book as engine_book
+from fixsim.engine import memory as engine_memory
 from fixsim.engine.index import find_name, name_rows
 from fixsim.engine.machine import Machine
 from fixsim.errors import BusinessRejection
@@ -27,8 +28,6 @@ from fixsim.limits import TEXT_BYTES_MAX
 
 OPEN: Final = frozenset({ord("0"), ord("1"), ord("9")})
 CAPACITY: Final = "Exchange capacity reached"
-#: TimeInForce(59) of what does not outlive its day: Day, at the opening, at the close.
-FOR_A_DAY: Final = (ord("0"), ord("2"), ord("7"))
 #: What a G may repeat but not change.
 CHANGELESS: Final = {
     tags.EXEC_INST: "ExecInst(18)", tags.EXPIRE_DATE: "ExpireDate(432)", tags.EXPIRE_TIME: "ExpireTime(126)",
@@ -90,7 +89,7 @@ class Desk:
         if missing > 0:
             return False
         for _ in range(ids):
-            engine_book.forget_oldest(self.machine, member.slot)
+            engine_memory.forget_oldest(self.machine, member.slot)
         return True
 
     # ---- NewOrderSingle(D)
@@ -343,29 +342,11 @@ class Desk:
 
     def new_day(self, day: int) -> None:
         """The trading day turned: Day orders of earlier dates expire, retired ids may be used again."""
-        table = self.machine.orders[: int(self.core["orders_fresh"])]
-        daily = np.isin(table["tif"], FOR_A_DAY) & (table["day"] < day) | (table["until"] > 0) & (table["until"] < day)
-        self._expire(daily & (self.machine.books["scheduled"][table["book"]] == 0))
+        self.phases.auctions.turn_day(day)
         self.good_till.tidy()
         for session in range(len(self.machine.sessions)):
             if self.machine.sessions[session]["retired"]:
-                engine_book.forget_all(self.machine, session)
-
-    def end_day(self, book: int, day: int) -> None:
-        """The day `day` of a scheduled instrument is over: its Day orders expire, and those that were good until then."""
-        table = self.machine.orders[: int(self.core["orders_fresh"])]
-        over = np.isin(table["tif"], FOR_A_DAY) | (table["until"] > 0) & (table["until"] <= day)
-        self._expire(over & (table["book"] == book))
-
-    def _expire(self, chosen: Any) -> None:
-        """Expire the open ones of the `chosen` ORDER rows (a mask), in the order they were accepted."""
-        table = self.machine.orders[: int(self.core["orders_fresh"])]
-        slots = np.nonzero(chosen & (table["level"] != NIL) & (table["names"] > 0))[0]
-        for slot in slots[np.argsort(table["order_id"][slots], kind="stable")]:
-            if not self.tape.has_room():
-                self.commit()
-                self.tape.begin(self.tape.now_ns)
-            engine_book.expire(self.machine, int(slot))
+                engine_memory.forget_all(self.machine, session)
 
     def finish(self, more: int) -> None:
         """Let an order that is larger than a batch go on in the next ones."""

@@ -45,7 +45,9 @@ DIGESTED: Final = {
     "Risk": ("names", "marked_ns"),
     "Guard": ("switches", "away", "day"),
     "Exchange": ("links", "reset_at_ns", "_postponed"),
+    "Calendar": ("changes", "planned_ns"),
     "GoodTill": ("times",),
+    "Status": ("securities", "watchers"),
 }
 
 _WIRED: Final = "set when the exchange is made, and at a start"
@@ -93,6 +95,8 @@ NOT_STATE: Final = {
     "Exchange.good_till": _WIRED,
     "Exchange.listings": _WIRED,
     "Exchange.phases": _WIRED,
+    "Exchange.status": _WIRED,
+    "Exchange._coming": "of the start that is going on: the calendar has it afterwards",
     "Exchange.market": _WIRED,
     "Exchange.members": _WIRED,
     "Exchange.tape": _WIRED,
@@ -164,8 +168,17 @@ NOT_STATE: Final = {
     "Phases.judges": _WIRED,
     "Phases.listeners": _WIRED,
     "Phases.machine": _WIRED,
-    "Phases.tell": _WIRED,
+    "Phases.calendar": _WIRED,
+    "Phases.listings": _WIRED,
+    "Phases.status": _WIRED,
     "Phases.venue_ns": _WIRED,
+    "Status._next_ns": "found anew from the times in the BOOK rows",
+    "Status.auctions": _WIRED,
+    "Status.listings": _WIRED,
+    "Status.machine": _WIRED,
+    "Status.sessions": _WIRED,
+    "Status.tape": _WIRED,
+    "Status.venue_ns": _WIRED,
     "Tape.batch": _TURN,
     "Tape.machine": _WIRED,
     "Tape.now_ns": _TURN,
@@ -216,6 +229,10 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
     yield "good-till", sorted(exchange.good_till.times)
     for name, part in (("risk", exchange.risk), ("guard", exchange.guard)):
         yield name, [_plain(getattr(part, field)) for field in DIGESTED[name.capitalize()]]
+    calendar, status = exchange.phases.calendar, exchange.status
+    yield "calendar", [calendar.planned_ns, *sorted(calendar.changes.items())]
+    yield "status", sorted(status.securities.items())
+    yield "watchers", sorted(status.watchers.items())
     for _, member in sorted(exchange.members.by_slot.items()):
         yield "member", list(_remembered(member))
 

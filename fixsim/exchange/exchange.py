@@ -8,6 +8,7 @@ it; only then does the outbox know of it.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from fixsim.exchange.capacity import sizes
 from fixsim.exchange.day import DayTurn, next_time_of_day
 from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
+from fixsim.exchange.doors import doors
 from fixsim.exchange.gate import MESSAGE_RATE, Gate
 from fixsim.exchange.guard import Guard
 from fixsim.exchange.goodtill import GoodTill
@@ -34,9 +36,10 @@ from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
-from fixsim.exchange.payloads import IN_PROCESS, Admission, Hello
+from fixsim.exchange.payloads import Admission, Hello, planned
 from fixsim.exchange.phases import Phases
 from fixsim.exchange.risk import Risk
+from fixsim.exchange.status import Status
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
@@ -44,7 +47,6 @@ from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.enums import BusinessRejectReason, MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
-from fixsim.journal.record import HEADER
 from fixsim.layout import NEVER, NIL, RESEND, Kind
 from fixsim.limits import BATCH_BYTES, FRAME_BYTES_MAX, RECORD_HEADER_BYTES
 from fixsim.session import (
@@ -72,6 +74,7 @@ POSITIONS_MAX: Final = BATCH_BYTES // RECORD_HEADER_BYTES
 REASON_CHARS_MAX: Final = 200
 
 
+
 class Exchange:
     """All state of the venue."""
 
@@ -89,8 +92,10 @@ class Exchange:
         self.risk = Risk(config, self.machine, self.listings, self.members)
         self.guard = Guard(self.risk, self.make_room)
         self.gate = Gate(self.risk, self.guard.stands_against)
-        self.auctions = Auctions(self.machine, self.listings, self.make_room, self.go_on_behind)
-        self.phases = Phases(self.machine, self.auctions, lambda: self.venue_ns, lambda book: None)
+        self.auctions = Auctions(self.machine, self.listings, self.make_room, self.begin_batch)
+        self.status = Status(self.machine, self.tape, self.listings, self.auctions, lambda: self.venue_ns)
+        self.phases = Phases(self.machine, self.auctions, self.status)
+        self.status.sessions = self.phases.sessions
         self.good_till = GoodTill(self.machine, self.make_room)
         self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.gate, self.commit)
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
@@ -100,6 +105,9 @@ class Exchange:
         self.agenda.add(Place.RISK, self.guard)
         self.agenda.add(Place.PHASES, self.phases)
         self.agenda.add(Place.GOOD_TILL, self.good_till)
+        self.agenda.add(Place.TELLING, self.status)
+        #: What schedules do in the coming days, by the START record of a configuration that is about to be adopted.
+        self._coming: dict[str, Any] = {}
         self.links: dict[int, Member] = {}
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
@@ -117,14 +125,7 @@ class Exchange:
         self._listeners: dict[int, Callable[[Sequence[memoryview]], int]] = {}
         #: When all sessions restart at 1 next, NEVER when they do not; decided by the START and TICK records alone.
         self.reset_at_ns = NEVER
-        self._doors: dict[bytes, Callable[[Member, Message, bool], None]] = {
-            MsgType.NEW_ORDER_SINGLE: self.desk.new_order_single,
-            MsgType.ORDER_CANCEL_REQUEST: self.desk.order_cancel_request,
-            MsgType.ORDER_CANCEL_REPLACE_REQUEST: self.desk.order_cancel_replace_request,
-            MsgType.ORDER_STATUS_REQUEST: lambda member, message, _: self.desk.order_status_request(member, message),
-            MsgType.SECURITY_LIST_REQUEST: lambda member, message, _: self.market.security_list_request(member, message),
-            MsgType.MARKET_DATA_REQUEST: lambda member, message, _: self.market.market_data_request(member, message),
-        }
+        self._doors = doors(self.desk, self.market, self.status)
 
     # ---- starts and links
 
@@ -132,11 +133,14 @@ class Exchange:
         """A process has started: whatever was connected is not any more."""
         before_ns = self.tape.now_ns
         self.tape.begin(now_ns)
-        self.drive(json.loads(payload).get("venue_ns", 0))
+        told = json.loads(payload)
+        self._coming = told.get("calendar", {})
+        self.drive(told.get("venue_ns", 0))
         slept_over_reset = bool(before_ns) and self.venue_ns >= self.reset_at_ns
         self.tape.record(Kind.START, payload)
         if self.core["day"] == 0:
             self.core["day"] = utc_day(self.venue_ns)
+            self.core["random"] = int.from_bytes(sha256(payload).digest()[:8], "little") ^ now_ns
         for link in sorted(self.links):
             self._unlink(link)
         self._closings.clear()
@@ -157,6 +161,7 @@ class Exchange:
         self.commit()  # however long it is, it has a batch to itself
         self.tape.begin(now_ns)
         self.tape.record(Kind.CONFIG, payload)
+        self._coming = planned(payload)
         self._adopt(config)
         gone = self.members.reload(config)
         self.guard.adopt(config)
@@ -171,25 +176,13 @@ class Exchange:
         self.tape.timestamp_digits = config.venue.timestamp_digits
         self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
+        self.phases.adopt(self._coming)
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
         """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""
         if target != self.config.venue.comp_id.encode():
             return Admission(None, "unknown TargetCompID(56)")
-        counterparty = self.members.counterparty_for(sender)
-        if counterparty is None:
-            return Admission(None, "unknown SenderCompID(49)")
-        house = self.config.house
-        if house is not None and sender == house.comp_id.encode() and address != IN_PROCESS:
-            return Admission(None, "the house connects from inside only")
-        if not counterparty.allows_address(address) and address != IN_PROCESS:
-            return Admission(None, "address is not allowed")
-        member = self.members.find(sender)
-        if member is not None and member.link != 0:
-            return Admission(None, "already connected")
-        if not self.members.has_room(sender):
-            return Admission(None, "no room for another session")
-        return Admission(counterparty)
+        return self.members.admission(sender, address)
 
     def open_link(self, hello: Hello, now_ns: int) -> int:
         """A connection whose Logon is about to be received; returns its link number. `admits` was asked."""
@@ -230,6 +223,7 @@ class Exchange:
         self._drain(member)
         member.row["link"] = 0
         self.guard.left(member, self.venue_ns)
+        self.status.forget(member.slot)
         if member.restarts_when_lost:
             member.restart(self.tape.now_ns)
         self.outbox.close(link)
@@ -490,10 +484,9 @@ class Exchange:
     def make_room(self) -> None:
         """Seal the batch if it could not take another frame with its answers."""
         if not self.tape.has_room():
-            self.commit()
-            self.tape.begin(self.tape.now_ns)
+            self.begin_batch()
 
-    def go_on_behind(self) -> None:
+    def begin_batch(self) -> None:
         """Seal the batch, and begin the next at the same time."""
         self.commit()
         self.tape.begin(self.tape.now_ns)
@@ -527,14 +520,7 @@ class Exchange:
         if count != NIL:
             return self._positions[:count]
         # its numbers restarted, or it is connected anew, within the batch: the records tell
-        found = []
-        at, end, batch = 0, self.tape.written, self.tape.batch
-        while at < end:
-            header = HEADER.unpack_from(batch, at)
-            if header[1] == Kind.OUT and header[15] == member.link:
-                found.append(header[4])
-            at += RECORD_HEADER_BYTES + ((header[3] + 7) & ~7)
-        return np.array(found, np.int64)
+        return self.tape.said_on(member.link)
 
     def take_closings(self) -> list[tuple[int, str]]:
         """Links to close once what they are owed is out, with the reason; each is told once."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from fixsim.engine.book import level_price
+from fixsim.engine.levels import level_price
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.market import levels, queue
 from fixsim.layout import NIL, Phase

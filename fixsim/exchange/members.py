@@ -7,6 +7,7 @@ import numpy as np
 
 from fixsim.config import Config, Counterparty, Permissions
 from fixsim.engine.machine import Machine
+from fixsim.exchange.payloads import IN_PROCESS, Admission
 from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.validate import validator
 from fixsim.layout import NEVER, NIL
@@ -127,6 +128,23 @@ class Members:
             return self.config.counterparty_for(name.decode("ascii"))
         except UnicodeDecodeError:
             return None
+
+    def admission(self, sender: bytes, address: str) -> Admission:
+        """May a Logon of `sender` from `address` open a link? Changes nothing."""
+        counterparty = self.counterparty_for(sender)
+        if counterparty is None:
+            return Admission(None, "unknown SenderCompID(49)")
+        house = self.config.house
+        if house is not None and sender == house.comp_id.encode() and address != IN_PROCESS:
+            return Admission(None, "the house connects from inside only")
+        if not counterparty.allows_address(address) and address != IN_PROCESS:
+            return Admission(None, "address is not allowed")
+        member = self.find(sender)
+        if member is not None and member.link != 0:
+            return Admission(None, "already connected")
+        if not self.has_room(sender):
+            return Admission(None, "no room for another session")
+        return Admission(counterparty)
 
     def has_room(self, name: bytes) -> bool:
         """Is there a row for `name`: its own, a fresh one, or one whose owner is idle?"""

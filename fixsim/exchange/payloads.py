@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fixsim import __version__
 from fixsim.config import Config, Counterparty
+from fixsim.config.schedules import plan
 from fixsim.layout import JOURNAL_VERSION
 from fixsim.session import ACCEPTED
 
@@ -32,12 +33,23 @@ class Admission:
     refusal: str = ""
 
 
-def config_payload(config: Config, who: str, why: str) -> bytes:
-    """Payload of a CONFIG record."""
-    return json.dumps({"who": who, "why": why, "config": json.loads(config.normalised())}, sort_keys=True).encode()
+def config_payload(config: Config, who: str, why: str, at_ns: int) -> bytes:
+    """Payload of a CONFIG record at venue time `at_ns`."""
+    return json.dumps({"who": who, "why": why, **_told(config, at_ns)}, sort_keys=True).encode()
 
 
-def start_payload(config: Config, venue_ns: int = 0) -> bytes:
-    """Payload of a START record; `venue_ns` is where a driven clock begins, 0 for the wall's."""
-    told = {"version": __version__, "journal": JOURNAL_VERSION, "venue_ns": venue_ns, "config": json.loads(config.normalised())}
+def start_payload(config: Config, at_ns: int, venue_ns: int = 0) -> bytes:
+    """Payload of a START record at venue time `at_ns`; `venue_ns` is the same where the clock is driven, 0 for the wall's."""
+    told = {"version": __version__, "journal": JOURNAL_VERSION, "venue_ns": venue_ns, **_told(config, at_ns)}
     return json.dumps(told, sort_keys=True).encode()
+
+
+def _told(config: Config, at_ns: int) -> dict[str, Any]:
+    """The configuration, and the coming changes of its schedules as instants."""
+    return {"config": json.loads(config.normalised()), "calendar": plan(config.schedules, at_ns)}
+
+
+def planned(payload: bytes) -> dict[str, Any]:
+    """The coming changes of each schedule in a START or CONFIG record."""
+    found: dict[str, Any] = json.loads(payload)["calendar"]
+    return found

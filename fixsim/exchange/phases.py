@@ -8,25 +8,17 @@ it came to. See docs/phases.md.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from fixsim.config.schedules import Change
 from fixsim.engine import book as engine_book
 from fixsim.engine.machine import Machine
 from fixsim.exchange.auction import Auctions, Indication
+from fixsim.exchange.calendar import Calendar
 from fixsim.exchange.listings import Listing
+from fixsim.exchange.names import PHASES
 from fixsim.exchange.randomness import drawn
+from fixsim.exchange.status import ALWAYS, WORDS, Status
 from fixsim.layout import CALLS, NEVER, Inst, Phase
 
-#: Phases by the names people use.
-PHASES: Final = {
-    "continuous": Phase.CONTINUOUS,
-    "halted": Phase.HALTED,
-    "pre-open": Phase.PRE_OPEN,
-    "opening-auction": Phase.OPENING_AUCTION,
-    "volatility-auction": Phase.VOLATILITY_AUCTION,
-    "closing-auction": Phase.CLOSING_AUCTION,
-    "at-last": Phase.AT_LAST,
-    "closed": Phase.CLOSED,
-}
-NAMES: Final = {phase: name for name, phase in PHASES.items()}
 #: Phases in which orders gather without meeting: whoever leaves one for trading lets them meet at one price first.
 GATHERING: Final = CALLS | {Phase.PRE_OPEN, Phase.HALTED, Phase.CLOSED}
 TRADING: Final = frozenset({Phase.CONTINUOUS, Phase.AT_LAST})
@@ -53,12 +45,13 @@ Listener = Callable[[Call], None]
 class Phases:
     """The phases of all instruments; state is in the BOOK rows and in the core."""
 
-    def __init__(self, machine: Machine, auctions: Auctions, venue_ns: Callable[[], int], tell: Callable[[int], None]) -> None:
-        """`tell` says to whoever listens in which phase the instrument of a BOOK row is now."""
+    def __init__(self, machine: Machine, auctions: Auctions, status: Status) -> None:
         self.machine = machine
         self.auctions = auctions
-        self.venue_ns = venue_ns
-        self.tell = tell
+        self.listings = auctions.listings
+        self.status = status
+        self.venue_ns = status.venue_ns
+        self.calendar = Calendar()
         #: Asked in turn whether a call may end; the first that prolongs it has its way. Registered when the venue is made.
         self.judges: list[Judge] = []
         #: Told what a call came to, after it has met and before the next phase begins.
@@ -73,12 +66,13 @@ class Phases:
         Where orders have gathered and trading begins they meet at one price first. Nothing happens when it is in that phase.
         """
         row: Any = self.machine.books[book]
-        if phase == row["phase"]:
+        before = row["phase"]
+        if phase == before:
             return
         self.carry(book, phase)
         row["phase"], row["until_ns"], row["extensions"], row["indicated"] = phase, until_ns, 0, 0
         self._next_ns = 0
-        self.tell(book)
+        self.status.tell_phase(book, before == Phase.HALTED)
 
     def carry(self, book: int, phase: int) -> None:
         """What happens to the orders of an instrument on the way to `phase`."""
@@ -87,7 +81,7 @@ class Phases:
             self._activate(book, "status", ord("9"))
         if before == Phase.AT_LAST:
             self.auctions.clear(book, before)
-        elif (phase in TRADING and before in GATHERING) or (phase == Phase.CLOSED and before in CALLS):
+        elif meets(before, phase):
             self._meet(book)
         if phase == Phase.HALTED:
             self._halt(book)
@@ -107,25 +101,50 @@ class Phases:
         row["until_ns"] = until_ns
         row["extensions"] = min(255, int(row["extensions"]) + 1)
         self._next_ns = 0
-        self.tell(book)
+        self.status.tell_phase(book, False)
 
     def regular(self, book: int) -> int:
         """The phase in which the instrument would be if nothing had happened to it."""
-        return Phase.CONTINUOUS
+        return self.calendar.phase(self._schedule(book))
 
     def begin(self, listing: Listing) -> None:
-        """An instrument has got its row."""
-        self.machine.books[listing.book]["phase"] = self.regular(listing.book)
+        """An instrument has got its row: it begins in the phase of its schedule."""
+        row = self.machine.books[listing.book]
+        row["scheduled"] = listing.instrument.schedule is not None
+        row["phase"] = self.regular(listing.book)
 
     def phase_of(self, listing: Listing) -> int:
         """The phase of an instrument, or the one in which it would begin."""
-        if listing.symbol in self.auctions.listings.by_symbol:
+        if listing.symbol in self.listings.by_symbol:
             return int(self.machine.books[listing.book]["phase"])
-        return self.regular(listing.book)
+        return self.calendar.phase(listing.instrument.schedule)
 
     def day_of(self, listing: Listing) -> int:
         """The trading day of an instrument, days since 1970-01-01."""
-        return int(self.machine.core[0]["day"])
+        return self.calendar.day(listing.instrument.schedule) or int(self.machine.core[0]["day"])
+
+    def adopt(self, changes: dict[str, Any]) -> None:
+        """Go on under a changed configuration, whose instruments are listed, with the coming `changes` of its schedules."""
+        self.calendar.adopt(changes, self.venue_ns())
+        for listing in list(self.listings.by_symbol.values()):
+            row, scheduled = self.machine.books[listing.book], listing.instrument.schedule is not None
+            if row["scheduled"] != scheduled:
+                row["scheduled"] = scheduled
+                if row["phase"] != Phase.HALTED:
+                    self.move(listing.book, self.regular(listing.book))
+        self._next_ns = 0
+
+    def sessions(self) -> dict[bytes, int]:
+        """Phase of each trading session."""
+        found = {name.encode(): self.calendar.phase(name) for name in self.calendar.changes}
+        if any(listing.instrument.schedule is None for listing in self.listings.by_symbol.values()):
+            found[ALWAYS] = Phase.CONTINUOUS
+        return found
+
+    def _schedule(self, book: int) -> str | None:
+        """Name of the schedule of an instrument, None for none."""
+        row = self.machine.books[book]
+        return self.listings.by_symbol[row["symbol"][: row["symbol_length"]].tobytes()].instrument.schedule
 
     def _meet(self, book: int) -> None:
         """Everything meets; what was for this moment alone runs out."""
@@ -135,7 +154,10 @@ class Phases:
         self.auctions.clear(book, before)
         if before == Phase.CLOSING_AUCTION:
             row["closing_price"] = found.price if found.lots else row["last_price"]
-        call = Call(book, before, found, extensions)
+        self.tell_met(Call(book, before, found, extensions))
+
+    def tell_met(self, call: Call) -> None:
+        """A call has met: those who listen are told."""
         for listener in self.listeners:
             listener(call)
 
@@ -175,18 +197,22 @@ class Phases:
     # ---- time
 
     def next_ns(self) -> int:
-        """When the next call ends."""
+        """When the next call ends, or a schedule changes something."""
         if self._next_ns == 0:
             ends = self.machine.books["until_ns"]
             ends = ends[ends > 0]
-            self._next_ns = int(ends.min()) if len(ends) else NEVER
+            self._next_ns = min(int(ends.min()) if len(ends) else NEVER, self.calendar.next_ns())
         return self._next_ns
 
     def due(self, venue_ns: int) -> None:
-        """Calls whose end has come end, in the order of their instruments."""
-        ends = self.machine.books["until_ns"]
-        for book in ((ends > 0) & (ends <= venue_ns)).nonzero()[0]:
-            self.end_call(int(book))
+        """What has come: calls end in the order of their instruments, schedules change in theirs, the earlier first."""
+        while self.next_ns() <= venue_ns:
+            for change in self.calendar.take(self.next_ns()):
+                self._change(*change)
+            ends = self.machine.books["until_ns"]
+            for book in ((ends > 0) & (ends <= self.next_ns())).nonzero()[0]:
+                self.end_call(int(book))
+            self._next_ns = 0
 
     def end_call(self, book: int) -> None:
         """The end of a call has come: it is judged, then prolonged or over."""
@@ -198,3 +224,35 @@ class Phases:
                 self.prolong(book, until_ns)
                 return
         self.move(book, self.regular(book))
+
+    def _change(self, name: str, change: Change, before: Change | None) -> None:
+        """A schedule goes on to its next phase."""
+        words = WORDS[PHASES[change.phase]]
+        self.status.tell_session(name.encode(), words.session, words.sub_id)
+        for listing in list(self.listings.by_symbol.values()):
+            if listing.instrument.schedule == name:
+                self._step(listing.book, change, 0 if before is None else before.random_ns)
+                if change.phase == "closed":
+                    self.auctions.end_day(listing.book, change.day)
+
+    def _step(self, book: int, change: Change, random_ns: int) -> None:
+        """One instrument goes on to the next phase of its schedule, unless something else holds it.
+
+        A halt holds it until somebody resumes it; a volatility auction until it ends, if the schedule goes on with continuous
+        trading. A call of the schedule ends by chance, up to `random_ns` later.
+        """
+        row: Any = self.machine.books[book]
+        phase, now = PHASES[change.phase], int(row["phase"])
+        if now == Phase.HALTED:
+            return
+        if now not in CALLS or phase in CALLS:
+            self.move(book, phase)
+        elif now != Phase.VOLATILITY_AUCTION or row["until_ns"] == 0 or phase != Phase.CONTINUOUS:
+            row["until_ns"] = change.ns + self._chance(random_ns)
+            if row["until_ns"] <= change.ns:
+                self.end_call(book)
+
+
+def meets(before: int, phase: int) -> bool:
+    """Whether orders that have gathered meet at one price on the way from one phase to another."""
+    return (phase in TRADING and before in GATHERING) or (phase == Phase.CLOSED and before in CALLS)

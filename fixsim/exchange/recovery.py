@@ -220,7 +220,7 @@ def open_exchange(
         venue_before_ns = exchange.venue_ns
     venue_ns = 0 if clock_start_ns is None else clock_start_ns or venue_before_ns or now_ns
     _check_time(venue_before_ns, venue_ns or now_ns)
-    exchange.start(start_payload(config, venue_ns), now_ns)
+    exchange.start(start_payload(config, venue_ns or now_ns, venue_ns), now_ns)
     exchange.adopt(config)
     exchange.commit()
     return exchange

@@ -18,22 +18,29 @@ from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import EVERYTHING, Member
 from fixsim.exchange.recovery import carry_out, started_with
 from fixsim.exchange.replay import THE_END, Digested, Nowhere, Unheard, Until, begun, sealed
+from fixsim.exchange.second_phases import SecondPhases
 from fixsim.exchange.tape import Tape
 from fixsim.fix.dictionary import Dictionary
+from fixsim.fix.enums import MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import Record, pack, records
-from fixsim.layout import INBOUND, NIL, Kind, Phase
+from fixsim.layout import INBOUND, NIL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
+from fixsim.reference.book import ANY_PRICE
 from fixsim.reference.exchange import Ladder, ReferenceExchange
 from fixsim.reference.listing import Listing, Permission
 from fixsim.reference.number import show_number
+from fixsim.reference.phases import CONTINUOUS
 from fixsim.reference.report import Reply
 
 #: Routing fields, which stand in front of LastMsgSeqNumProcessed(369) in what we say.
 ROUTE: Final = frozenset({50, 57, 115, 116, 128, 129, 142, 143, 144, 145})
 #: What only an exchange with capacities says.
 AT_CAPACITY: Final = b"\x0158=Exchange capacity reached\x01"
+
+#: What the oracle is not asked: the phases that are told are those of the exchange around it.
+STATUS_REQUESTS: Final = (MsgType.SECURITY_STATUS_REQUEST, MsgType.TRADING_SESSION_STATUS_REQUEST)
 
 Door = Callable[[Member, Message, bool], None]
 
@@ -79,15 +86,15 @@ class Said(NamedTuple):
 
 
 class Doors(dict[bytes, Door]):
-    """Every MsgType leads to the oracle; it knows itself what it does not serve."""
+    """Every MsgType but questions about phases leads to the oracle; it knows itself what it does not serve."""
 
-    def __init__(self, door: Door) -> None:
-        super().__init__()
+    def __init__(self, door: Door, others: dict[bytes, Door]) -> None:
+        super().__init__({msg_type: others[msg_type] for msg_type in STATUS_REQUESTS})
         self._door = door
 
     def get(self, msg_type: bytes, default: Any = None) -> Any:
-        """The one door there is."""
-        return self._door
+        """The door of the oracle, where there is no other."""
+        return super().get(msg_type, self._door)
 
 
 class SecondOpinion:
@@ -100,9 +107,9 @@ class SecondOpinion:
         self.position = self.inbound = self.records = 0
         self.exchange = Exchange(config, Nowhere(0), Unheard(reader), self._fetch, dictionary)
         self.exchange.fast_door = False
-        self.exchange._doors = Doors(self._deliver)
+        self.exchange._doors = Doors(self._deliver, self.exchange._doors)
         self.exchange.tape = self._voice = Voice(self.exchange.tape, self._fetch)
-        self.exchange.desk.new_day = self._new_day  # type: ignore[method-assign]
+        self.exchange.status.tape = self._voice
         self.oracle = ReferenceExchange(
             map(Listing.of, config.instruments),
             permissions={},
@@ -111,6 +118,7 @@ class SecondOpinion:
         )
         self._permissions: dict[str, Permission] = {}
         self.oracle.permissions = self._permissions
+        SecondPhases(self.exchange, self.oracle, self._say)
 
     @property
     def time_ns(self) -> int:
@@ -150,7 +158,7 @@ class SecondOpinion:
         def side(ladder: Ladder) -> list[dict[str, Any]]:
             return [
                 {
-                    "price": show_number(price, listing.price_decimals).decode(),
+                    "price": "market" if price == ANY_PRICE else show_number(price, listing.price_decimals).decode(),
                     "quantity": show_number(sum((order[3] for order in queue), Decimal()), listing.qty_decimals).decode(),
                     "orders": len(queue),
                 }
@@ -158,14 +166,18 @@ class SecondOpinion:
             ]
 
         halted = symbol in self.oracle.halted
-        return {"symbol": symbol, "halted": halted, "bids": side(state.bids), "asks": side(state.asks), "last": None}
+        return {
+            "symbol": symbol, "halted": halted, "phase": self.oracle.floor.phase(symbol),
+            "bids": side(state.bids), "asks": side(state.asks), "last": None,
+        }  # fmt: skip
 
     def broken_laws(self) -> list[str]:
         """What must hold of every state and does not, in words: here, that no book is crossed."""
         return [
             f"the book of {symbol} is crossed"
             for symbol, book in self.oracle.state().items()
-            if book.bids and book.asks and book.bids[0][0] >= book.asks[0][0]
+            if self.oracle.floor.phase(symbol) == CONTINUOUS
+            and book.bids and book.asks and book.bids[0][0] >= book.asks[0][0]
         ]
 
     # ---- the recorded day
@@ -199,13 +211,9 @@ class SecondOpinion:
             raise JournalError(text, record.position) from error
 
     def _follow(self, record: Record) -> None:
-        """Tell the oracle what an operator or a new configuration has changed."""
+        """Tell the oracle what a new configuration has changed."""
         if record.kind in (Kind.START, Kind.CONFIG):
             self._adopt(self.exchange.config)
-        elif record.kind == Kind.OPERATOR:
-            for symbol, listing in self.exchange.listings.by_symbol.items():
-                halted = self.exchange.machine.books[listing.book]["phase"] == Phase.HALTED
-                (self.oracle.halt if halted else self.oracle.resume)(symbol.decode())
         if record.kind in (Kind.START, Kind.CONFIG, Kind.LINK):
             for member in self.exchange.members.by_name.values():
                 if member.counterparty.permissions != EVERYTHING:
@@ -233,6 +241,7 @@ class SecondOpinion:
             listing = listings.find_or_possible(symbol.encode("latin-1"))
             if listing is not None:
                 listings.create(listing)
+                self.exchange.phases.begin(listing)
 
     # ---- the oracle's part
 
@@ -240,9 +249,6 @@ class SecondOpinion:
         """An application message in sequence."""
         self._say(self.oracle.receive(member.name.decode("latin-1"), message.fields, self.exchange.venue_ns))
         self._list()
-
-    def _new_day(self, day: int) -> None:
-        self._say(self.oracle.expire(self.exchange.venue_ns))
 
     def _say(self, replies: list[Reply]) -> None:
         for session, ((_, msg_type), *fields) in replies:

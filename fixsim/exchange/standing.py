@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fixsim.engine.book import level_price
+from fixsim.engine.levels import level_price
 from fixsim.exchange.answers import OrderView
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.market import Level, levels, queue

@@ -3,6 +3,7 @@
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from fixsim.engine.machine import Machine
 from fixsim.engine.tape import mark_said, open_batch
@@ -112,6 +113,16 @@ class Tape:
     def base(self) -> int:
         """Position of the open batch."""
         return int(self.row["base"])
+
+    def said_on(self, link: int) -> npt.NDArray[np.int64]:
+        """Positions of what the batch that was sealed last says on one link."""
+        found, at = [], 0
+        while at < self.written:
+            header = HEADER.unpack_from(self.batch, at)
+            if header[1] == Kind.OUT and header[15] == link:
+                found.append(header[4])
+            at += RECORD_HEADER_BYTES + ((header[3] + 7) & ~7)
+        return np.array(found, np.int64)
 
     def has_room(self) -> bool:
         """May another frame be taken before the batch must be sealed?"""

@@ -45,7 +45,7 @@ class Reloader:
         if faults:
             raise ConfigError(tuple(Fault(str(self._path), key, reason) for key, reason in faults))
         if changes:
-            self._exchange.reload(config, config_payload(config, who, why), now_ns)
+            self._exchange.reload(config, config_payload(config, who, why, self._exchange.venue_ns), now_ns)
             for adopt in self._adopters:
                 adopt(config)
         return [str(change) for change in changes]

@@ -25,6 +25,7 @@ from fixsim.gateway.house import House
 from fixsim.gateway.lane import Lane, available
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.meter import ELSEWHERE, SEND, WRITE, Meter
+from fixsim.gateway.planner import renew_plan
 from fixsim.gateway.poller import Poller
 from fixsim.gateway.reload import Reloader
 from fixsim.gateway.street import Connection, Street
@@ -226,6 +227,7 @@ class Server:
     def _look_at_the_time(self, now_ns: int) -> None:
         """Do what is due. What became due in this very turn is seen in the next one, which then does not wait."""
         self._exchange.tick(now_ns)
+        renew_plan(self._exchange, now_ns)
         if now_ns >= self._lobby.next_deadline_ns():
             self._lobby.expire(now_ns)
         if now_ns >= self._street.next_deadline_ns():

@@ -113,7 +113,7 @@ class ReferenceExchange:
             text = b"Conditionally Required Field Missing"
             return [Reply(session, business_reject(message, b"5", text))]
         with localcontext(EXACT):
-            return list(handler(session, message))
+            return [*handler(session, message)]
 
     def expire(self, now_ns: int) -> list[Reply]:
         """A new trading day's first deadline: what was good for an earlier date, or until one, is over.
@@ -124,19 +124,39 @@ class ReferenceExchange:
         over = [
             order
             for order in self.open.values()
-            if (order.time_in_force in FOR_A_DAY and order.day < trading_day(now_ns))
-            or (order.last_day is not None and order.last_day < trading_day(now_ns))
+            if self.board.listed[order.symbol].schedule is None
+            and (
+                (order.time_in_force in FOR_A_DAY and order.day < trading_day(now_ns))
+                or (order.last_day is not None and order.last_day < trading_day(now_ns))
+            )
         ]
         replies = self._end(over)
         current = [((order.session, order.cl_ord_id), order) for order in self.open.values()]
         self.names = dict(current)
         return replies
 
+    def know(self, listing: Listing) -> None:
+        """There is an instrument, whether or not an order was the first to name it."""
+        self.board.create(listing)
+        self.books.setdefault(listing.symbol, Book())
+
     def run_out(self, now_ns: int) -> list[Reply]:
         """A time has come: orders whose ExpireTime(126) is not later are over, the earliest first."""
         self._now_ns = now_ns
         over = [order for order in self.open.values() if order.until_ns is not None and order.until_ns <= now_ns]
         return self._end(sorted(over, key=lambda order: (order.until_ns, order.order_id)))
+
+    def end_day(self, symbol: str, day: int, now_ns: int) -> list[Reply]:
+        """The trading day `day` of a scheduled instrument is over."""
+        self._now_ns = now_ns
+        return self._end(
+            [
+                order
+                for order in self.open.values()
+                if order.symbol == symbol
+                and (order.time_in_force in FOR_A_DAY or (order.last_day is not None and order.last_day <= day))
+            ]
+        )
 
     def _end(self, over: Iterable[Order]) -> list[Reply]:
         replies = []
@@ -150,7 +170,7 @@ class ReferenceExchange:
         """The instrument goes on with `phase`, by its name."""
         self._now_ns = now_ns
         with localcontext(EXACT):
-            return list(self._moved(symbol, phase))
+            return [*self._moved(symbol, phase)]
 
     def _moved(self, symbol: str, phase: str) -> Iterator[Reply]:
         for what in self.floor.move(symbol, phase):
@@ -249,8 +269,8 @@ class ReferenceExchange:
         """Give a good order its id and its place among the open ones."""
         side, ord_type, qty = message.get(54), message.get(40), read_number(message.get(38))
         assert side is not None and ord_type is not None and qty is not None
-        self.board.create(listing)
-        self.books.setdefault(listing.symbol, Book())
+        self.floor.phases.setdefault(listing.symbol, self.floor.phase(listing.symbol))
+        self.know(listing)
         self.order_id += 1
         order = Order(
             session=session,

@@ -29,6 +29,7 @@ class Listing:
     currency: str
     highest_price: Decimal
     reference_price: Decimal | None = None
+    schedule: str | None = None  # whose days it keeps; None for UTC dates
 
     @classmethod
     def of(cls, instrument: Instrument) -> "Listing":
@@ -42,6 +43,7 @@ class Listing:
             instrument.currency,
             highest_price=instrument.price_ticks_max * instrument.tick_size,
             reference_price=instrument.reference_price,
+            schedule=instrument.schedule,
         )
 
     @property

@@ -4,7 +4,7 @@
 It yields what happens; `ReferenceExchange` says it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -50,9 +50,12 @@ class Floor:
     phases: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, dict[int, Order]] = field(default_factory=dict)
     closing: dict[str, Decimal] = field(default_factory=dict)
+    #: Schedules are somebody else's: the phase in which an instrument begins, and its trading day where that is no UTC date.
+    beginning: Callable[[str], str] = lambda symbol: CONTINUOUS
+    today: Callable[[str], int] = lambda symbol: 0
 
     def phase(self, symbol: str) -> str:
-        return self.phases.get(symbol, CONTINUOUS)
+        return self.phases.get(symbol) or self.beginning(symbol)
 
     # ------------------------------------------------------------ what may be entered
 
@@ -65,7 +68,7 @@ class Floor:
             return Refusal(b"4", b"Too late for the opening auction")
         if tif == b"7" and phase == AT_LAST:
             return Refusal(b"4", b"Too late for the closing auction")
-        return refuse_lifetime(message, now_ns) if tif == b"6" else None
+        return refuse_lifetime(message, now_ns, self.today(symbol) or now_ns // NS_PER_DAY) if tif == b"6" else None
 
     # ------------------------------------------------------------ orders
 
@@ -190,7 +193,7 @@ class Floor:
                 self.books[symbol].own(order).add(order)
 
 
-def refuse_lifetime(message: Inbound, now_ns: int) -> Refusal | None:
+def refuse_lifetime(message: Inbound, now_ns: int, today: int) -> Refusal | None:
     """Why ExpireDate(432) or ExpireTime(126) give a GTD order no lifetime."""
     date, time = message.get(432), message.get(126)
     if (date is None) == (time is None):
@@ -199,7 +202,7 @@ def refuse_lifetime(message: Inbound, now_ns: int) -> Refusal | None:
         day = read_date(date)
         if day is None or not 0 < day < 65_536:
             return Refusal(b"99", b"ExpireDate(432) is not a date")
-        return Refusal(b"99", b"ExpireDate(432) has passed") if day < now_ns // NS_PER_DAY else None
+        return Refusal(b"99", b"ExpireDate(432) has passed") if day < today else None
     until_ns = read_time(time)
     if until_ns is None or until_ns >= 65_536 * NS_PER_DAY:
         return Refusal(b"99", b"ExpireTime(126) is not a time")

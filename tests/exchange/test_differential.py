@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from exchange.stage import DAY_NS, NASTY, Field, Said, Stage, shown, small_config
 from fixsim.config import Config
-from fixsim.exchange.phases import NAMES, PHASES
+from fixsim.exchange.names import NAMES, PHASES
 from fixsim.layout import CALLS
 from fixsim.reference.check import ReportChecker
 from fixsim.reference.exchange import ReferenceExchange

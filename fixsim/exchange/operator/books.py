@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 from fixsim.errors import UsageError
 from fixsim.exchange.listings import Listing
 from fixsim.exchange.market import levels
+from fixsim.exchange.names import NAMES, PHASES
 from fixsim.exchange.operator.asked import Arguments, listing_of
-from fixsim.exchange.phases import NAMES, PHASES
 from fixsim.layout import CALLS, Phase
 from fixsim.units import NS_PER_S, format_decimal, format_utc_timestamp
 
@@ -81,6 +81,15 @@ def phase(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
         until_ns = 0 if seconds is None else exchange.venue_ns + int(seconds * NS_PER_S)
         exchange.phases.move(listing.book, PHASES[wanted], until_ns)
     return _phase_shown(exchange, listing)
+
+
+def calendar(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
+    """The coming changes of every schedule, from whoever knows of time zones."""
+    changes = arguments.get("changes")
+    if not isinstance(changes, dict) or changes.keys() != {entry.name for entry in exchange.config.schedules}:
+        raise UsageError("changes are given for every schedule there is")
+    exchange.phases.adopt(changes)
+    return {}
 
 
 def _phase_shown(exchange: "Exchange", listing: Listing) -> dict[str, Any]:

@@ -26,6 +26,7 @@ VERBS: Final[dict[str, Verb]] = {
     "halt": books.halt,
     "resume": books.resume,
     "phase": books.phase,
+    "calendar": books.calendar,
 }
 
 
