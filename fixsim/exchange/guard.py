@@ -52,14 +52,14 @@ class Guard:
     def next_ns(self) -> int:
         """Venue time of the next day, of the next look at marks, of the next session that has been away too long."""
         away = min((at_ns for at_ns, _ in self.away.values()), default=NEVER)
-        return min((self.day + 1) * NS_PER_DAY, away, self._marks_ns())
+        return min((self.day + 1) * NS_PER_DAY, away, self.marks_ns())
 
     def due(self, venue_ns: int) -> None:
         """Do what is due."""
         if utc_day(venue_ns) > self.day:
             self.day = utc_day(venue_ns)
             self.risk.new_day()
-        if self._marks_ns() <= venue_ns:
+        if self.marks_ns() <= venue_ns:
             self._mark(venue_ns)
         for slot, (at_ns, reason) in sorted(self.away.items()):
             if at_ns <= venue_ns:
@@ -70,7 +70,7 @@ class Guard:
         books = self.machine.books[: len(self.risk.listings.by_symbol)]
         return (books["last_price"] != 0) & (np.minimum(books["last_price"], books["mark_max"]) != books["mark"])
 
-    def _marks_ns(self) -> int:
+    def marks_ns(self) -> int:
         """When positions are valued anew: an interval after the last time, once a price has moved."""
         if not self.risk.values_positions or not self._moved().any():
             return NEVER
@@ -88,7 +88,7 @@ class Guard:
         stopped = np.nonzero(lost & (owners["stopped"] == 0))[0]
         owners["stopped"][stopped] = 1
         for scope, name in sorted(self.risk.names[int(owner)] for owner in stopped):
-            self.pull(self._orders_of(SCOPES[scope], name), EXCHANGE_OPTION)
+            self.pull(self.orders_of(SCOPES[scope], name), EXCHANGE_OPTION)
 
     # ---- the kill switch
 
@@ -96,7 +96,7 @@ class Guard:
         """Block whom this names and cancel what rests of them; how many orders that were."""
         if (scope, name) not in self.switches:
             self.switches = (*self.switches, (scope, name))
-        return self.pull(self._orders_of(scope, name), EXCHANGE_OPTION)
+        return self.pull(self.orders_of(scope, name), EXCHANGE_OPTION)
 
     def turn_off(self, scope: str, name: str) -> bool:
         """Lift one switch; False when it is not on."""
@@ -123,7 +123,7 @@ class Guard:
             withdraw(self.machine, slot, reason)
         return len(slots)
 
-    def _orders_of(self, scope: str, name: str) -> list[int]:
+    def orders_of(self, scope: str, name: str) -> list[int]:
         """ORDER rows of whom a switch or an owner names, oldest first."""
         used: Any = self.machine.orders[: int(self.risk.core["orders_fresh"])]
         slots = np.nonzero((used["level"] != NIL) & (used["names"] > 0))[0]
@@ -148,9 +148,13 @@ class Guard:
         """A session has no connection any more."""
         logged_out, member.logged_out = member.logged_out, False
         wanted = member.counterparty.cancel_on_logout if logged_out else member.counterparty.cancel_on_disconnect
-        if wanted and member.row["open_orders"]:
+        if wanted and self.has_open(member):
             at_ns = venue_ns + int(member.counterparty.cancel_grace_s * NS_PER_S)
             self.away[member.slot] = at_ns, EXCHANGE_OPTION if logged_out else SYSTEM_FAILURE
+
+    def has_open(self, member: Member) -> bool:
+        """Has the session any open order?"""
+        return bool(member.row["open_orders"])
 
     def came_back(self, member: Member) -> None:
         """A session connects again."""
@@ -160,7 +164,7 @@ class Guard:
     def _cancel_of(self, member: Member, reason: int) -> None:
         """A session did not come back in time."""
         del self.away[member.slot]
-        slots = self._orders_of("session", member.name.decode("latin-1"))
+        slots = self.orders_of("session", member.name.decode("latin-1"))
         if member.counterparty.cancel_keeps_gtc:
             slots = [slot for slot in slots if int(self.machine.orders[slot]["tif"]) != GOOD_TILL_CANCEL]
         self.pull(slots, reason)

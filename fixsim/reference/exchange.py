@@ -50,6 +50,7 @@ NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
 
 TOO_LATE: Final = Refusal(b"0", b"Too late to cancel")
 UNKNOWN: Final = Refusal(b"1", b"Unknown order")
+RATE: Final = b"Message rate exceeded"
 DUPLICATE: Final = Refusal(b"6", b"Duplicate ClOrdID(11)")
 
 #: One resting order: session, ClOrdID, OrderID, LeavesQty, CumQty, OrderQty.
@@ -106,6 +107,8 @@ class ReferenceExchange:
         """
         self._now_ns = now_ns
         message = Inbound(wire)
+        if self.risk.says_too_much(session, now_ns) == "reject":
+            return [self._refuse_for_rate(session, message)]
         handler = self._handlers.get(message.msg_type)
         if handler is None:
             return [Reply(session, business_reject(message, b"3", b"Unsupported Message Type"))]
@@ -414,6 +417,17 @@ class ReferenceExchange:
         assert qty is not None
         text = self.risk.refuse_replace(order, read_number(message.get(44)), qty, self.books[order.symbol], orders, self.board.listed, self._now_ns)
         return Refusal(b"2", text) if text else None
+
+    def _refuse_for_rate(self, session: str, message: Inbound) -> Reply:
+        """The session says too much: refused in the way of its kind."""
+        if message.msg_type not in (b"D", b"F", b"G"):
+            return Reply(session, business_reject(message, b"0", RATE))
+        if any(message.get(tag) is None for tag in NEEDED[message.msg_type]):
+            return Reply(session, business_reject(message, b"5", b"Conditionally Required Field Missing"))
+        if message.msg_type == b"D":
+            return self._refuse(session, message, Refusal(b"3", RATE), None)
+        order = self._named(session, message)
+        return self._reject_request(session, message, order, Refusal(b"1" if order is None else b"2", RATE))
 
     # ------------------------------------------------------------ what limits do by themselves
 

@@ -66,15 +66,28 @@ class Owner:
     entered: list[tuple[tuple[object, ...], int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        rate, burst = self.limits.order_rate, self.limits.order_burst
-        self.orders = None if rate is None else Bucket(rate, burst or rate)
-        rate, burst = self.limits.message_rate, self.limits.message_burst
-        self.messages = None if rate is None else Bucket(rate, burst or rate)
+        self.change(self.limits)
+
+    def change(self, limits: Limits) -> None:
+        """Other limits; buckets keep what they have."""
+        self.limits = limits
+        self.orders = _bucket(self.orders, limits.order_rate, limits.order_burst)
+        self.messages = _bucket(self.messages, limits.message_rate, limits.message_burst)
 
     @property
     def holds(self) -> bool:
         """Are its positions kept?"""
         return any(getattr(self.limits, key) is not None for key in HELD)
+
+
+def _bucket(before: Bucket | None, rate: int | None, burst: int | None) -> Bucket | None:
+    """A bucket for a rate, with what was left in the one before."""
+    if rate is None:
+        return None
+    if before is None:
+        return Bucket(rate, burst or rate)
+    before.rate, before.burst = rate, burst or rate
+    return before
 
 
 class RiskDesk:
@@ -92,7 +105,7 @@ class RiskDesk:
         self.limits, self.firms = tuple(limits), dict(firms or {})
         self.rates = {"USD": Decimal(1), **(rates or {})}
         self.mark_interval_ns = mark_interval_ms * 1_000_000
-        self.most = Decimal(MINOR_MAX).scaleb(-money_decimals)
+        self.money_decimals = money_decimals
         self.owners: dict[tuple[str, str], Owner] = {}
         self.switches: list[tuple[str, str]] = []
         self.marks: dict[str, Decimal] = {}
@@ -101,6 +114,25 @@ class RiskDesk:
         #: What a unit of each open order is counted at, and whether a market order may not trade beyond it, by OrderID.
         self.worth: dict[int, Decimal] = {}
         self.guarded: set[int] = set()
+
+    @property
+    def most(self) -> Decimal:
+        """The largest sum that is counted."""
+        return Decimal(MINOR_MAX).scaleb(-self.money_decimals)
+
+    def adopt(
+        self, limits: Iterable[Limits], firms: Mapping[str, str], rates: Mapping[str, Decimal], orders: Iterable[Order],
+        *, currency: str = "USD",
+    ) -> None:  # fmt: skip
+        """Go on under other limits: what owners hold and did stays, what is open counts for whoever is limited now."""
+        self.limits, self.firms, self.rates = tuple(limits), dict(firms), {currency: Decimal(1), **rates}
+        for owner in self.owners.values():
+            found = self.limits_for(owner.scope, owner.name)
+            if found is not None:
+                owner.change(found)
+        for order in orders:
+            if order.price is not None and self._of(order):
+                self.worth.setdefault(order.order_id, order.price)
 
     # ------------------------------------------------------------ who answers for an order
 
@@ -124,6 +156,17 @@ class RiskDesk:
 
     def _of(self, order: Order) -> list[Owner]:
         return list(self.owners_of(order.session, order.account, order.symbol))
+
+    def says_too_much(self, session: str, now_ns: int) -> str | None:
+        """A session says another message: what becomes of it, None when it is taken."""
+        limits = self.limits_for("session", session)
+        if limits is None or limits.message_rate is None:
+            return None
+        owner = next(owner for owner in self.owners_of(session, None, "") if owner.scope == "session")
+        assert owner.messages is not None
+        over = owner.messages.tokens(now_ns) < 1
+        owner.messages.take(now_ns)
+        return limits.message_rate_action if over else None
 
     # ------------------------------------------------------------ the standing checks
 

@@ -89,6 +89,8 @@ def some_limits(random: Random) -> list[Limits]:
     for scope, name in random.sample(OWNERS, random.randint(1, 4)):
         keys = ACTIVITY if scope == "instrument" else ACTIVITY | HOLDINGS
         chosen = {key: random.choice(values) for key, values in keys.items() if random.random() < 0.25}
+        if scope == "session" and random.random() < 0.2:
+            chosen |= {"message_rate": 300, "message_burst": random.choice((1, 3))}
         extra: dict[str, Any] = {"order_to_trade_free": random.choice((0, 20, 50))}
         if scope != "instrument" and random.random() < 0.2:
             extra["restricted"] = random.choice((("BIG",), ("SYM*",)))
