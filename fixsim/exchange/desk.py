@@ -155,7 +155,7 @@ class Desk:
         fault = orders.permission_fault(message, symbol, member.counterparty)
         if fault is not None:
             return fault
-        fault = self.gate.standing_fault(member, message, symbol)
+        fault = self.gate.standing_fault(member, message, symbol, message.get(tags.ACCOUNT))
         if fault is not None:
             return fault
         if self.find(member, cl_ord_id) != NIL:

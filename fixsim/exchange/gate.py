@@ -14,7 +14,7 @@ from fixsim.exchange.answers import CancelRejection
 from fixsim.exchange.listings import Listing
 from fixsim.exchange.members import Member
 from fixsim.exchange.orders import Fault
-from fixsim.exchange.risk import FULL, SCOPES, Draft, Risk
+from fixsim.exchange.risk import FULL, SCOPES, Draft, Risk, account_text
 from fixsim.fix import tags
 from fixsim.fix.enums import CxlRejReason, OrdRejReason, Side
 from fixsim.fix.message import Message
@@ -84,9 +84,9 @@ class Gate:
         self.killed = killed
         self._draft: Draft | None = None
 
-    def standing_fault(self, member: Member, message: Message, symbol: bytes) -> Fault | None:
+    def standing_fault(self, member: Member, message: Message, symbol: bytes, account: bytes | None) -> Fault | None:
         """What stands against any such order: the kill switch, a restricted symbol, a short sale that needs more."""
-        account, name = message.get(tags.ACCOUNT), symbol.decode("ascii")
+        name = symbol.decode("ascii")
         killed = self.killed(member, account, name)
         if killed is not None:
             return Fault(KILLED.reason, f"{KILLED.text} ({killed})")
@@ -148,7 +148,8 @@ class Gate:
         """What stands against a replace of ORDER row `slot`."""
         row: Any = self.risk.machine.orders[slot]
         text = None
-        fault = self.standing_fault(member, message, message.get(tags.SYMBOL, b""))
+        account = None if int(row["echo"]) == NIL else account_text(self.risk.machine.echoes[int(row["echo"])])
+        fault = self.standing_fault(member, message, message.get(tags.SYMBOL, b""), account)
         if fault is not None:
             text = fault.text
         elif int(row["party"]) != NIL:

@@ -106,6 +106,8 @@ class Street:
         #: Connections with bytes that no poller will tell about: decrypted already, or stopped by a full
         #: batch.
         self._again: dict[int, Connection] = {}
+        #: Connections that said more than their rate allows.
+        self._waiting: dict[int, Connection] = {}
 
     def adopt(self, venue: Venue) -> None:
         """Take what a configuration says of connections; deadlines that are set already stay."""

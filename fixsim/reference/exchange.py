@@ -249,7 +249,7 @@ class ReferenceExchange:
             return Refusal(b"11", b"Unsupported Side(54)")
         if not self.permissions.get(session, ANYTHING).allows(message):
             return Refusal(b"0", b"Not permitted")
-        if refusal := self.risk.standing(session, message):
+        if refusal := self.risk.standing(session, message, message.get(1)):
             return refusal
         if (session, _id(message)) in self.names:
             return DUPLICATE
@@ -410,7 +410,7 @@ class ReferenceExchange:
 
     def _refuse_for_risk(self, message: Inbound, order: Order) -> Refusal | None:
         """What limits have against a G that is good by itself."""
-        refusal = self.risk.standing(order.session, message)
+        refusal = self.risk.standing(order.session, message, order.account)
         if refusal is not None:
             return Refusal(b"2", refusal.text)
         qty, orders = read_number(message.get(38)), list(self.open.values())

@@ -180,9 +180,9 @@ class RiskDesk:
                 return scope
         return None
 
-    def standing(self, session: str, message: Inbound) -> Refusal | None:
+    def standing(self, session: str, message: Inbound, account: bytes | None) -> Refusal | None:
         """Kill switch, restricted symbols, short sales."""
-        symbol, account = message.symbol, message.get(1)
+        symbol = message.symbol
         if scope := self.switched_off(session, account, symbol):
             return Refusal(b"0", b"Kill switch is on (%s)" % scope.encode())
         limits = [owner.limits for owner in self.owners_of(session, account, symbol)]

@@ -379,13 +379,14 @@ def test_a_kill_switch_blocks_and_pulls_whom_it_names(scope: str, name: str, blo
     assert trading.buy("ALPHA", 5, "9.00", "1=ACC") == NEW
 
 
-def test_cancels_go_through_while_a_kill_switch_is_on_and_replaces_do_not() -> None:
+def test_who_is_not_named_goes_on_while_a_kill_switch_is_on() -> None:
     trading = Trading()
     trading.buy("ALPHA", 5, "10.00", "1=ACC|11=a")
     trading.buy("ALPHA", 5, "10.00", "11=b")
     trading.stage.command("kill", switch="on", scope="account", name="ACC")
-    assert trading.replace("ALPHA", "b", 1, 6, "10.00", "1=ACC") == "Kill switch is on (account)"
-    assert trading.cancel("ALPHA", "b", 1) == CANCELED
+    assert trading.replace("ALPHA", "a", 1, 6, "10.00") == "Too late to cancel"
+    assert trading.replace("ALPHA", "b", 1, 6, "10.00", "1=ACC|11=c") == REPLACED  # the order has no account
+    assert trading.cancel("ALPHA", "c", 1) == CANCELED
 
 
 @pytest.mark.parametrize(
