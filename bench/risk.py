@@ -2,11 +2,12 @@
 
     uv run python bench/risk.py [--orders 200000] [--flow mix] [--rounds 7] [--seed 42]
 
-The flow is that of `fixsim bench`, one session and one instrument; each frame is scanned, admitted, checked, recorded, matched and
-reported by the kernels of the fast door, called for one frame at a time, with a millisecond of venue time between two frames. `all` has
-a session, a firm and an instrument with every limit that an order can have, set so wide that nothing is refused: 3 owners to be
-asked, and to be kept up to date for both sides of each fill. `none` is the same configuration with `[risk] checks = false`. The
-two take turns. Times are CPU time of the one thread. Left out, equally: sealing, writing, sockets. Prints JSON.
+The flow is that of `fixsim bench`, one session and one instrument; each frame is scanned, admitted, checked, recorded, matched
+and reported by the kernels of the fast door, one frame at a time, with a millisecond of venue time between two frames.
+`all` has every limit that there is for the session, its prices for the instrument, and what is held and open for the firm, set
+so wide that nothing is refused: 3 owners to be asked, and to be kept up to date for both sides of each fill. `none` is the same
+configuration with `[risk] checks = false`. The two take turns. Times are CPU time of
+the one thread. Left out, equally: sealing, writing, sockets. Prints JSON.
 """
 
 import argparse
@@ -33,13 +34,19 @@ WIDE = Decimal(10) ** 15
 #: Venue time between two frames: longer than the window in which equal orders are refused.
 STEP_NS = 1_000_001
 
-ORDER: dict[str, Any] = {
-    "order_qty_max": Decimal(4_000_000_000), "order_notional_max": WIDE, "collar_last_bps": 100_000, "collar_mid_bps": 100_000,
-    "collar_static_bps": 100_000, "protection_bps": 10_000, "open_orders_max": 1 << 30, "open_notional_max": WIDE,
-    "duplicate_window_ms": 1, "order_rate": RATE_MAX, "order_to_trade_max": 1 << 30, "short_sale": "locate",
+PRICES: dict[str, Any] = {
+    "order_qty_max": Decimal(4_000_000_000), "collar_last_bps": 100_000, "collar_mid_bps": 100_000,
+    "collar_static_bps": 100_000,
+    "protection_bps": 10_000,
+}  # fmt: skip
+ACTIVITY: dict[str, Any] = {
+    "order_notional_max": WIDE, "duplicate_window_ms": 1, "order_rate": RATE_MAX, "message_rate": RATE_MAX,
+    "order_to_trade_max": 1 << 30, "short_sale": "locate",
 }  # fmt: skip
 HELD: dict[str, Any] = {
-    "position_max": Decimal(10) ** 12, "gross_max": WIDE, "net_max": WIDE, "credit_max": WIDE, "daily_loss_max": WIDE,
+    "open_orders_max": 1 << 30, "open_notional_max": WIDE, "position_max": Decimal(10) ** 12, "gross_max": WIDE,
+    "net_max": WIDE,
+    "credit_max": WIDE, "daily_loss_max": WIDE,
 }  # fmt: skip
 
 
@@ -66,20 +73,21 @@ def configured(*, checks: bool) -> Config:
         instruments=tuple(replace(entry, reference_price=Decimal(100)) for entry in config.instruments),
         risk=Risk(checks=checks),
         limits=(
-            Limits("session", "*", message_rate=RATE_MAX, **ORDER, **HELD),
-            Limits("firm", "FIRM", **ORDER, **HELD),
-            Limits("instrument", "*", price_min=Decimal("0.01"), price_max=Decimal(1_000), **ORDER),
+            Limits("session", "*", **PRICES, **ACTIVITY, **HELD),
+            Limits("firm", "FIRM", **HELD),
+            Limits("instrument", "*", price_min=Decimal("0.01"), price_max=Decimal(1_000), **PRICES),
         ),
     )
 
 
 def one_round(work: Workload) -> float:
     """ns of CPU time for one frame. Raises VenueError when one went to the slow door."""
-    stage = work.stage()
+    stage = work.stage(1)  # the first order makes its book, and is the slow door's
     machine = machine_of(stage)
-    arguments = (machine, stage.slot(0), work.frames.octets, work.frames.starts, work.made.preload, work.total)
+    arguments = (machine, stage.slot(0), work.frames.octets, work.frames.starts)
+    frame_by_frame(*arguments, 1, work.made.preload)
     before = time.thread_time_ns()
-    taken = frame_by_frame(*arguments)
+    taken = frame_by_frame(*arguments, work.made.preload, work.total)
     spent = time.thread_time_ns() - before
     if taken != work.operations:
         raise VenueError(f"frame {taken} of {work.operations} was not taken by the fast door")
@@ -95,7 +103,8 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     works = {}
     for name, checks in (("none", False), ("all", True)):
-        plan = Plan(configured(checks=checks), str(packaged("load.toml")), orders=asked.orders, flow=asked.flow, seed=asked.seed)
+        config = configured(checks=checks)
+        plan = Plan(config, str(packaged("load.toml")), orders=asked.orders, flow=asked.flow, seed=asked.seed)
         works[name] = Workload(plan)
         one_round(Workload(replace(plan, orders=50)))
     found: dict[str, list[float]] = {name: [] for name in works}

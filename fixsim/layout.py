@@ -338,8 +338,10 @@ OWNER: Final = np.dtype(
         ("loss_max", "<i8"),
         ("order_rate", "<i8"),  # orders a second, 0 for any
         ("order_burst", "<i8"),  # orders at once, in 1/10**9 of one
+        ("order_full_ns", "<i8"),  # after this time a bucket is full
         ("message_rate", "<i8"),  # messages a second, 0 for any
         ("message_burst", "<i8"),
+        ("message_full_ns", "<i8"),
         ("ratio_max", "<i8"),  # requests for each trade, 0 for any
         ("ratio_free", "<i8"),  # requests of a day before that counts
         ("duplicate_ns", "<i8"),  # equal orders within it are refused, 0 for none
@@ -398,7 +400,7 @@ PARTY: Final = np.dtype(
     ]
 )
 
-#: Terms of an order accepted a while ago, in a ring.
+#: Terms of an order accepted a while ago, in a ring of a power of two.
 DUPLICATE: Final = np.dtype(
     [
         ("time_ns", "<i8"),

@@ -9,9 +9,9 @@ from fixsim.cli.output import print_json, print_records
 
 
 def kill(
-    switch: Annotated[str, typer.Argument(metavar="on|off|show", help="on blocks and cancels, off lifts, show tells which are on.")],
+    switch: Annotated[str, typer.Argument(metavar="on|off|show", help="Block and cancel, lift, or tell which are on.")],
     scope: Annotated[str | None, typer.Argument(metavar="[SCOPE]", help="session, firm, account, symbol or all.")] = None,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Whose: a SenderCompID, a firm, an Account(1), a Symbol(55).")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="SenderCompID, firm, Account(1), Symbol(55).")] = None,
     why: Why = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     json: Json = False,

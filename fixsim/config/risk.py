@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 INSTRUMENT_ONLY: Final = ("price_min", "price_max")
 OWNER_ONLY: Final = ("position_max", "gross_max", "net_max", "credit_max", "daily_loss_max", "restricted")
 SESSION_ONLY: Final = ("message_rate", "message_burst")
+KEYS_OF_SCOPES: Final = (
+    (INSTRUMENT_ONLY, ("instrument",)), (SESSION_ONLY, ("session",)), (OWNER_ONLY, ("session", "firm", "account")),
+)  # fmt: skip
 #: Keys whose values are amounts of the venue's currency.
 MONEY: Final = ("order_notional_max", "open_notional_max", "gross_max", "net_max", "credit_max", "daily_loss_max")
 #: Keys for which positions are kept and valued.
@@ -180,7 +183,7 @@ def check_limits(config: "Config", note: Note) -> None:
 
 def _check_keys(entry: Limits, where: str, note: Note) -> None:
     """Keys that the scope of an entry does not have."""
-    for keys, good in ((INSTRUMENT_ONLY, ("instrument",)), (SESSION_ONLY, ("session",)), (OWNER_ONLY, ("session", "firm", "account"))):
+    for keys, good in KEYS_OF_SCOPES:
         for key in keys:
             if getattr(entry, key) not in (None, ()) and entry.scope not in good:
                 note(f"{where}.{key}", f"does not belong to scope {entry.scope}, only to {', '.join(good)}")
@@ -202,7 +205,8 @@ def _check_money(config: "Config", note: Note) -> None:
     for index, entry in enumerate(config.limits):
         for key, amount in _amounts(entry):
             if amount.scaleb(config.risk.money_decimals) > MONEY_MAX:
-                note(f"limits[{index}].{key}", f"is {amount}: more than can be counted with money_decimals {config.risk.money_decimals}")
+                decimals = config.risk.money_decimals
+                note(f"limits[{index}].{key}", f"is {amount}: more than can be counted with money_decimals {decimals}")
     if not any(_amounts(entry) for entry in config.limits):
         return
     values_positions = any(getattr(entry, key) is not None for entry in config.limits for key in HELD)
@@ -216,8 +220,8 @@ def _check_money(config: "Config", note: Note) -> None:
         elif values_positions and position_cap_lots(config, instrument, int(factor)) < instrument.max_qty_lots:
             note(
                 f"instruments[{index}].max_qty",
-                "times the highest price and capacities.instruments could exceed 2^62 of money: give the instrument a price_max in"
-                " [[limits]], or less of max_qty, capacities.instruments or risk.money_decimals",
+                "times the highest price and capacities.instruments could exceed 2^62 of money: give the instrument a"
+                " price_max in [[limits]], or less of max_qty, capacities.instruments or risk.money_decimals",
             )
 
 

@@ -191,7 +191,7 @@ def new_machine(sizes: Sizes) -> Machine:
             "party_owners": OWNERS_EACH * sizes.parties,
             "party_holdings": OWNERS_EACH * sizes.parties,
             "party_index": _power_of_two(2 * sizes.parties),
-            "duplicates": sizes.duplicates,
+            "duplicates": _power_of_two(sizes.duplicates),
             "duplicate_index": _power_of_two(sizes.duplicates),
             "core": 1,
             "tape": 1,

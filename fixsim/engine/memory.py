@@ -4,7 +4,6 @@ import numpy as np
 
 from fixsim.engine.index import drop_name, name_rows
 from fixsim.engine.jit import kernel
-from fixsim.engine.risk import risk_close
 from fixsim.layout import NIL
 from fixsim.limits import ORDER_NAMES_MAX
 
@@ -103,7 +102,6 @@ def forget_all(m, session):
 @kernel
 def close(m, slot):
     """An order is filled, cancelled or expired, and its last report is said."""
-    risk_close(m, slot)
     session = np.int64(m.orders[slot]["session"])
     m.sessions[session]["open_orders"] -= 1
     m.core[0]["open_orders"] -= 1

@@ -1,8 +1,8 @@
 """Limits before the book: may this order be entered, and what does it hold while it lives?
 
 `risk_fault` looks and writes nothing; both doors ask it, and what it says is a number that `exchange/risk.py` has words for.
-`risk_open`, `risk_fill`, `risk_release`, `risk_close` and `risk_replace` keep the running sums; the book calls them where an
-order is entered, traded, reduced and closed. An order whose session nobody limits has no PARTY row and pays one comparison.
+`risk_open`, `risk_fill`, `risk_release` and `risk_replace` keep the running sums; the book calls them where an order is
+entered, traded, closed and replaced. An order whose session nobody limits has no PARTY row and pays one comparison.
 Money is price in ticks x lots x the factor of the instrument, in minor units of the venue's currency: exact, never rounded.
 """
 
@@ -45,7 +45,7 @@ def party_hash(session, account, book):
     return value & MASK_31
 
 
-@kernel
+@leaf
 def find_party(m, session, echo, book):
     """PARTY row of a session, an account and an instrument; NIL when no limit looks at it, UNKNOWN when there is none yet."""
     owner = np.int64(m.sessions[session]["risk"])
@@ -87,10 +87,12 @@ def venue_now(m):
 
 
 @leaf
-def tokens_now(level, since_ns, rate, burst, now_ns):
-    """Tokens of a bucket that held `level` at `since_ns`, refilled at `rate` a second up to `burst`; all but `rate` in 1/TOKEN."""
-    elapsed = min(max(0, now_ns - since_ns), burst // rate + 1)
-    return min(burst, level + elapsed * rate)
+def tokens_now(level, since_ns, rate, burst, full_ns, now_ns):
+    """Tokens of a bucket that held `level` at `since_ns`, refilled at `rate` a second up to `burst`; all but `rate` in 1/TOKEN.
+
+    After `full_ns` it is full, whatever it held.
+    """
+    return min(burst, level + min(max(0, now_ns - since_ns), full_ns) * rate)
 
 
 @leaf
@@ -99,7 +101,7 @@ def message_tokens(m, owner, now_ns):
     row = m.owners[owner]
     return tokens_now(
         np.int64(row["message_tokens"]), np.int64(row["message_ns"]), np.int64(row["message_rate"]),
-        np.int64(row["message_burst"]), now_ns,
+        np.int64(row["message_burst"]), np.int64(row["message_full_ns"]), now_ns,
     )  # fmt: skip
 
 
@@ -129,20 +131,17 @@ def order_tokens(row, now_ns):
     """Tokens that orders of an OWNER row with an order rate have left, in 1/TOKEN."""
     return tokens_now(
         np.int64(row["order_tokens"]), np.int64(row["order_ns"]), np.int64(row["order_rate"]),
-        np.int64(row["order_burst"]), now_ns,
+        np.int64(row["order_burst"]), np.int64(row["order_full_ns"]), now_ns,
     )  # fmt: skip
 
 
-@kernel
-def count_request(m, party, ordering):
-    """A request is accepted: it counts for the order-to-trade ratio, and D and G (`ordering`) for the order rate."""
-    now_ns = venue_now(m)
-    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
-        row = m.owners[np.int64(m.party_owners[place])]
-        row["requests"] += 1
-        if ordering and row["order_rate"] != 0:
-            row["order_tokens"] = order_tokens(row, now_ns) - TOKEN
-            row["order_ns"] = now_ns
+@leaf
+def count_request(row, now_ns):
+    """A D or G is accepted: it counts for the order-to-trade ratio and for the order rate."""
+    row["requests"] += 1
+    if row["order_rate"] != 0:
+        row["order_tokens"] = order_tokens(row, now_ns) - TOKEN
+        row["order_ns"] = now_ns
 
 
 # ---------------------------------------------------------------- equal orders
@@ -165,14 +164,14 @@ def terms_hash(owner, book, kind, price, lots):
     return value & MASK_31
 
 
-@kernel
+@leaf
 def find_duplicate(m, owner, book, kind, price, lots, now_ns):
     """Was an order with these terms accepted from `owner` so lately that another may not follow?"""
     newest = np.int64(m.core[0]["duplicates"])
     at = np.int64(m.duplicate_index[terms_hash(owner, book, kind, price, lots) & (m.duplicate_index.size - 1)])
     # rows are counted from 1; those that the ring has written over are older than all that are left
     while at > 0 and at > newest - m.duplicates.size:
-        row = m.duplicates[(at - 1) % m.duplicates.size]
+        row = m.duplicates[(at - 1) & (m.duplicates.size - 1)]
         same = row["owner"] == owner and row["book"] == book and row["kind"] == kind
         if same and row["price"] == price and row["lots"] == lots:
             return row["until_ns"] > now_ns
@@ -180,27 +179,21 @@ def find_duplicate(m, owner, book, kind, price, lots, now_ns):
     return False
 
 
-@kernel
-def has_duplicate_room(m, party):
-    """Could the terms of another order be remembered for as long as each of its owners asks?"""
-    newest, now_ns, wanted = np.int64(m.core[0]["duplicates"]), venue_now(m), 0
-    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
-        if m.owners[np.int64(m.party_owners[place])]["duplicate_ns"] != 0:
-            if newest + wanted >= m.duplicates.size:
-                if m.duplicates[(newest + wanted) % m.duplicates.size]["until_ns"] > now_ns:
-                    return False
-            wanted += 1
-    return True
+@leaf
+def has_duplicate_room(m, behind, now_ns):
+    """Could another order be remembered, `behind` so many others? What would be written over has to be out of date."""
+    number = np.int64(m.core[0]["duplicates"]) + behind
+    return number < m.duplicates.size or m.duplicates[number & (m.duplicates.size - 1)]["until_ns"] <= now_ns
 
 
-@kernel
+@leaf
 def remember_terms(m, owner, book, kind, price, lots, now_ns):
     """An order with these terms is accepted."""
     core = m.core[0]
     number = np.int64(core["duplicates"]) + 1
     core["duplicates"] = number
     at = terms_hash(owner, book, kind, price, lots) & (m.duplicate_index.size - 1)
-    row = m.duplicates[(number - 1) % m.duplicates.size]
+    row = m.duplicates[(number - 1) & (m.duplicates.size - 1)]
     row["time_ns"], row["until_ns"] = now_ns, now_ns + m.owners[owner]["duplicate_ns"]
     row["price"], row["lots"], row["kind"], row["owner"], row["book"] = price, lots, kind, owner, book
     row["before"] = m.duplicate_index[at]
@@ -258,7 +251,7 @@ def beyond(price, reference_twice, bps):
     return abs(2 * price - reference_twice) * BPS > bps * reference_twice
 
 
-@kernel
+@leaf
 def price_fault(m, row, book, price):
     """What stands against the price of a limit order; 0 for nothing. `row` is its PARTY row."""
     if price < row["price_min"]:
@@ -279,7 +272,7 @@ def price_fault(m, row, book, price):
     return 0
 
 
-@kernel
+@leaf
 def holding_fault(m, owner, holding, buys, lots, value):
     """What stands against `lots` more, worth `value`, in what an OWNER row holds; 0 for nothing."""
     row = m.owners[owner]
@@ -309,9 +302,9 @@ def holding_fault(m, owner, holding, buys, lots, value):
     return 0
 
 
-@kernel
-def activity_fault(m, row, opens, value, now_ns):
-    """What stands against another order (`opens`) or replace, worth `value` more, in how busy an OWNER row is; 0 for nothing."""
+@leaf
+def activity_fault(row, opens, value, now_ns):
+    """What stands against an order (`opens`) or a replace, worth `value` more, in how busy an OWNER row is; 0 for nothing."""
     if row["open_buy"] + row["open_sell"] + value > row["open_notional_max"] and value > 0:
         return OPEN_NOTIONAL
     if opens and row["open_orders"] >= row["open_orders_max"]:
@@ -324,24 +317,27 @@ def activity_fault(m, row, opens, value, now_ns):
     return 0
 
 
-@kernel
-def owners_fault(m, party, book, opens, kind, side, price, lots, value):
-    """What stands against an order in the sums of its owners, one after the other; 0 for nothing.
+@leaf
+def owners_fault(m, party, book, kind, side, price, lots, value):
+    """What stands against a new order, of `value`, in the sums of its owners, one after the other; 0 for nothing.
 
-    `lots` and `value` come on top of what is counted already; 0 lots ask for nothing more. `kind` are the terms of an order
-    that may be a duplicate, 0 for a replace.
+    `kind` are side, type and time in force, `price` what the order says: 0 for a market order.
     """
-    now_ns = venue_now(m)
+    now_ns, remembered = venue_now(m), 0
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         owner = np.int64(m.party_owners[place])
         row = m.owners[owner]
         fault = 0
-        if opens and row["duplicate_ns"] != 0 and find_duplicate(m, owner, book, kind, price, lots, now_ns):
-            fault = DUPLICATE_TERMS
-        if fault == 0 and lots > 0:
+        if row["duplicate_ns"] != 0:
+            if find_duplicate(m, owner, book, kind, price, lots, now_ns):
+                fault = DUPLICATE_TERMS
+            elif not has_duplicate_room(m, remembered, now_ns):
+                return DUPLICATE_MEMORY
+            remembered += 1
+        if fault == 0:
             fault = holding_fault(m, owner, np.int64(m.party_holdings[place]), side == BUY, lots, value)
         if fault == 0:
-            fault = activity_fault(m, row, opens, value, now_ns)
+            fault = activity_fault(row, True, value, now_ns)
         if fault != 0:
             return fault + SCOPE * np.int64(row["scope"])
     return 0
@@ -366,15 +362,12 @@ def risk_fault(m, party, book, side, ord_type, tif, price, lots):
     if worth * lots > row["value_max"]:
         return ORDER_NOTIONAL
     value = worth * lots * np.int64(row["factor"])
-    fault = owners_fault(m, party, book, True, terms_kind(side, ord_type, tif), side, price, lots, value)
-    if fault == 0 and not has_duplicate_room(m, party):
-        fault = DUPLICATE_MEMORY
-    return fault
+    return owners_fault(m, party, book, terms_kind(side, ord_type, tif), side, price, lots, value)
 
 
 @kernel
 def replace_fault(m, slot, price, lots):
-    """What stands against a replace of a resting order by `lots` in all at `price`: judged as if new, without what it holds now.
+    """What stands against a replace of a resting order by `lots` in all at `price`: as if new, without what it holds now.
 
     One that asks for no more, at no price that is worth more, is looked at for its price and for rates alone.
     """
@@ -412,7 +405,7 @@ def raised_fault(m, party, slot, raises, more_lots, more_value):
         if raises:
             fault = holding_fault(m, owner, np.int64(m.party_holdings[place]), order["side"] == BUY, more_lots, more_value)
         if fault == 0:
-            fault = activity_fault(m, row, False, more_value, now_ns)
+            fault = activity_fault(row, False, more_value, now_ns)
         if fault != 0:
             return fault + SCOPE * np.int64(row["scope"])
     return 0
@@ -440,21 +433,19 @@ def admits_replace(m, slot, price, lots):
 
 
 @leaf
-def reserve(m, order, party, lots, value):
-    """`lots`, worth `value`, more (or, negative, less) are working for the owners of an order."""
-    buys = order["side"] == BUY
-    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
-        row = m.owners[np.int64(m.party_owners[place])]
-        holding = np.int64(m.party_holdings[place])
+def reserve(m, place, buys, lots, value):
+    """`lots`, worth `value`, more (or, negative, less) are working for the owner at `place` of a party."""
+    row = m.owners[np.int64(m.party_owners[place])]
+    holding = np.int64(m.party_holdings[place])
+    if buys:
+        row["open_buy"] += value
+    else:
+        row["open_sell"] += value
+    if holding != NIL:
         if buys:
-            row["open_buy"] += value
+            m.holdings[holding]["buys"] += lots
         else:
-            row["open_sell"] += value
-        if holding != NIL:
-            if buys:
-                m.holdings[holding]["buys"] += lots
-            else:
-                m.holdings[holding]["sells"] += lots
+            m.holdings[holding]["sells"] += lots
 
 
 @kernel
@@ -470,25 +461,25 @@ def risk_open(m, slot):
         return
     order["party"] = party
     price, lots = np.int64(order["price"]), np.int64(order["leaves"])
+    worth = price
     if order["ord_type"] == MARKET:
         worth, guarded = market_worth(m, party, book, np.int64(order["side"]), lots)
-        order["worth"], order["guarded"] = worth, guarded
-    else:
-        order["worth"] = price
-    reserve(m, order, party, lots, np.int64(order["worth"]) * lots * np.int64(m.parties[party]["factor"]))
-    count_request(m, party, True)
-    now_ns = venue_now(m)
-    kind = terms_kind(order["side"], order["ord_type"], order["tif"])
+        order["guarded"] = guarded
+    order["worth"] = worth
+    value, now_ns, buys = worth * lots * np.int64(m.parties[party]["factor"]), venue_now(m), order["side"] == BUY
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, buys, lots, value)
         owner = np.int64(m.party_owners[place])
-        m.owners[owner]["open_orders"] += 1
-        if m.owners[owner]["duplicate_ns"] != 0:
-            remember_terms(m, owner, book, kind, price, lots, now_ns)
+        row = m.owners[owner]
+        row["open_orders"] += 1
+        count_request(row, now_ns)
+        if row["duplicate_ns"] != 0:
+            remember_terms(m, owner, book, terms_kind(order["side"], order["ord_type"], order["tif"]), price, lots, now_ns)
 
 
 @kernel
 def risk_fill(m, slot, price, lots):
-    """`lots` of an order traded at `price`: what was reserved becomes a position."""
+    """`lots` of an order trade at `price`: what was reserved becomes a position. Its row is as it was before."""
     order = m.orders[slot]
     party = np.int64(order["party"])
     if party == NIL:
@@ -496,13 +487,15 @@ def risk_fill(m, slot, price, lots):
     book = m.books[np.int64(order["book"])]
     if book["mark"] == 0:
         book["mark"] = min(price, np.int64(book["mark_max"]))
-    factor, buys = np.int64(m.parties[party]["factor"]), order["side"] == BUY
+    factor, buys, ends = np.int64(m.parties[party]["factor"]), order["side"] == BUY, order["leaves"] == lots
     signed = lots if buys else -lots
-    value, unit = price * signed * factor, np.int64(book["mark"]) * factor
-    reserve(m, order, party, -lots, -np.int64(order["worth"]) * lots * factor)
+    value, unit, freed = price * signed * factor, np.int64(book["mark"]) * factor, np.int64(order["worth"]) * lots * factor
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, buys, -lots, -freed)
         row = m.owners[np.int64(m.party_owners[place])]
         row["trades"] += 1
+        if ends:
+            row["open_orders"] -= 1
         holding = np.int64(m.party_holdings[place])
         if holding == NIL:
             continue
@@ -516,40 +509,42 @@ def risk_fill(m, slot, price, lots):
 
 @kernel
 def risk_release(m, slot):
-    """What is left of an order will not trade any more."""
+    """What is left of an order will not trade any more: it is about to be closed."""
     order = m.orders[slot]
-    party, lots = np.int64(order["party"]), np.int64(order["leaves"])
-    if party != NIL:
-        reserve(m, order, party, -lots, -np.int64(order["worth"]) * lots * np.int64(m.parties[party]["factor"]))
-
-
-@kernel
-def risk_close(m, slot):
-    """An order is open no more; nothing of it is reserved."""
-    party = np.int64(m.orders[slot]["party"])
+    party = np.int64(order["party"])
     if party == NIL:
         return
+    lots, buys = np.int64(order["leaves"]), order["side"] == BUY
+    value = np.int64(order["worth"]) * lots * np.int64(m.parties[party]["factor"])
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, buys, -lots, -value)
         m.owners[np.int64(m.party_owners[place])]["open_orders"] -= 1
 
 
 @kernel
 def risk_replace(m, slot, price, leaves):
-    """A resting order gets another price, or another quantity left; its row has the old ones."""
+    """An open order gets another price, or another quantity left (0 ends it); its row has the old ones."""
     order = m.orders[slot]
     party = np.int64(order["party"])
     if party == NIL:
         return
-    factor, lots, worth = np.int64(m.parties[party]["factor"]), np.int64(order["leaves"]), np.int64(order["worth"])
+    lots, worth, buys = np.int64(order["leaves"]), np.int64(order["worth"]), order["side"] == BUY
     changed = worth if order["ord_type"] == MARKET else price
     order["worth"] = changed
-    reserve(m, order, party, leaves - lots, (changed * leaves - worth * lots) * factor)
-    count_request(m, party, True)
+    value, now_ns = (changed * leaves - worth * lots) * np.int64(m.parties[party]["factor"]), venue_now(m)
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, buys, leaves - lots, value)
+        row = m.owners[np.int64(m.party_owners[place])]
+        count_request(row, now_ns)
+        if leaves == 0:
+            row["open_orders"] -= 1
 
 
 @kernel
 def risk_cancel(m, slot):
-    """A resting order is cancelled because its owner asked for it."""
+    """An open order is cancelled because its owner asked for it."""
     party = np.int64(m.orders[slot]["party"])
-    if party != NIL:
-        count_request(m, party, False)
+    if party == NIL:
+        return
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        m.owners[np.int64(m.party_owners[place])]["requests"] += 1

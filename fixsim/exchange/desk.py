@@ -189,7 +189,7 @@ class Desk:
         self.tape.say(member.slot, MsgType.EXECUTION_REPORT, route, body)
 
     def refuse_for_rate(self, member: Member, message: Message) -> None:
-        """The session has said more than it may: the message is refused in the way of its kind, and nothing else is looked at."""
+        """The session has said more than it may: the message is refused in the way of its kind, unread."""
         route = orders.route_of(message)
         if message.msg_type == MsgType.NEW_ORDER_SINGLE:
             required(message, tags.CL_ORD_ID)

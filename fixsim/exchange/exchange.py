@@ -30,8 +30,8 @@ from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.doors import doors
 from fixsim.exchange.gate import MESSAGE_RATE, Gate
-from fixsim.exchange.guard import Guard
 from fixsim.exchange.goodtill import GoodTill
+from fixsim.exchange.guard import Guard
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.members import Member, Members

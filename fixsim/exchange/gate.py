@@ -52,7 +52,11 @@ LIMITS: Final = (
     Check(OTHER, "Price(44) is too far from the middle of the book", ("collar_mid_bps",), engine_risk.COLLAR_MID),
     Check(LIMIT, "OrderQty(38) exceeds the risk limit", ("order_qty_max",), engine_risk.ORDER_QTY),
     Check(LIMIT, "Order value exceeds the risk limit", ("order_notional_max",), engine_risk.ORDER_NOTIONAL),
-    Check(OrdRejReason.DUPLICATE_ORDER, "Same terms as an order just entered", ("duplicate_window_ms",), engine_risk.DUPLICATE_TERMS, True),
+    Check(
+        OrdRejReason.DUPLICATE_ORDER, "Same terms as an order just entered", ("duplicate_window_ms",),
+        engine_risk.DUPLICATE_TERMS, True,
+    ),
+    Check(LIMIT, "Exchange capacity reached", (), engine_risk.DUPLICATE_MEMORY),
     Check(LIMIT, "Position limit exceeded", ("position_max",), engine_risk.POSITION, True),
     Check(LIMIT, "Daily loss limit reached", ("daily_loss_max",), engine_risk.LOSS, True),
     Check(LIMIT, "Gross exposure limit exceeded", ("gross_max",), engine_risk.GROSS, True),
@@ -62,7 +66,6 @@ LIMITS: Final = (
     Check(LIMIT, "Open orders limit reached", ("open_orders_max",), engine_risk.OPEN_ORDERS, True),
     Check(LIMIT, "Order rate exceeded", ("order_rate", "order_burst"), engine_risk.ORDER_RATE, True),
     Check(LIMIT, "Order-to-trade ratio exceeded", ("order_to_trade_max", "order_to_trade_free"), engine_risk.RATIO, True),
-    Check(LIMIT, "Exchange capacity reached", (), engine_risk.DUPLICATE_MEMORY),
 )  # fmt: skip
 CHECKS: Final = (MESSAGE_RATE, KILLED, RESTRICTED, SHORT_FORBIDDEN, NOT_LOCATED, *LIMITS)
 BY_CODE: Final = {check.code: check for check in LIMITS}
@@ -91,16 +94,14 @@ class Gate:
         if killed is not None:
             return Fault(KILLED.reason, f"{KILLED.text} ({killed})")
         limits = list(self._limits(member, account, name))
-        if any(fits(pattern, name) for entry in limits for pattern in entry.restricted):
+        if any(_fits_any(entry.restricted, name) for entry in limits):
             return Fault(RESTRICTED.reason, RESTRICTED.text)
         if message.get(tags.SIDE) != Side.SELL_SHORT:
             return None
         if any(entry.short_sale == "forbidden" for entry in limits):
             return Fault(SHORT_FORBIDDEN.reason, SHORT_FORBIDDEN.text)
-        for entry in limits:
-            if entry.short_sale == "locate" and not any(fits(pattern, name) for pattern in entry.locates) and not _located(message):
-                return Fault(NOT_LOCATED.reason, NOT_LOCATED.text)
-        return None
+        unlocated = [entry for entry in limits if entry.short_sale == "locate" and not _fits_any(entry.locates, name)]
+        return Fault(NOT_LOCATED.reason, NOT_LOCATED.text) if unlocated and not _located(message) else None
 
     def _limits(self, member: Member, account: bytes | None, symbol: str) -> list[Limits]:
         """The limits that look at an order."""
@@ -122,9 +123,7 @@ class Gate:
             return fault_of(engine_risk.DUPLICATE_MEMORY)
         side, ord_type = message.get(tags.SIDE, b"")[0], message.get(tags.ORD_TYPE, b"")[0]
         tif = message.get(tags.TIME_IN_FORCE, b"0")[0]
-        code = int(
-            engine_risk.risk_fault(self.risk.machine, draft.party, listing.book, side, ord_type, tif, price, lots)
-        )
+        code = int(engine_risk.risk_fault(self.risk.machine, draft.party, listing.book, side, ord_type, tif, price, lots))
         if code:
             self.drop()
             return fault_of(code)
@@ -183,6 +182,10 @@ class Gate:
         owner = int(member.row["risk"])
         missing = engine_risk.TOKEN - int(engine_risk.message_tokens(self.risk.machine, owner, venue_ns))
         return max(1, -(-missing // int(self.risk.machine.owners[owner]["message_rate"])))
+
+
+def _fits_any(patterns: tuple[str, ...], name: str) -> bool:
+    return any(fits(pattern, name) for pattern in patterns)
 
 
 def _located(message: Message) -> bool:

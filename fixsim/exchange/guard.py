@@ -1,8 +1,8 @@
 """Who may not trade any more, and what is taken out of the books because of it: kill switch, lost connections, a day's losses.
 
-A kill switch blocks new orders and replaces of whom it names and cancels what rests of them; cancels go through, and only an
-explicit reset lifts it. While any is on, all frames take the slow door. A source of the agenda: marks, the day, and sessions that
-did not come back in time.
+A kill switch blocks new orders and replaces of whom it names and cancels what rests of them; cancels go through, and only
+an explicit reset lifts it. While any is on, all frames take the slow door. A source of the agenda: marks, the day, and
+sessions that did not come back in time.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Limits of the configuration become OWNER, HOLDING and PARTY rows, which the kernels look at and keep up to date.
 
 An owner is a session, a firm, an account or an instrument with a name. Its row is made when it is first needed and keeps its
-sums while limits change around it. A party is what answers for an order: session, account and instrument. Rows for an order that
-is refused are given up again, so that a refusal leaves nothing behind.
+sums while limits change around it. A party is what answers for an order: session, account and instrument. Rows for an order
+that is refused are given up again, so that a refusal leaves nothing behind.
 """
 
 from collections.abc import Iterator
@@ -149,7 +149,9 @@ class Risk:
         row["ratio_max"], row["ratio_free"] = limits.order_to_trade_max or 0, limits.order_to_trade_free
         for what in ("order", "message"):
             rate = getattr(limits, f"{what}_rate") or 0
-            row[f"{what}_rate"], row[f"{what}_burst"] = rate, (getattr(limits, f"{what}_burst") or rate) * TOKEN
+            burst = (getattr(limits, f"{what}_burst") or rate) * TOKEN
+            row[f"{what}_rate"], row[f"{what}_burst"] = rate, burst
+            row[f"{what}_full_ns"] = burst // rate + 1 if rate else 0
 
     def minor(self, amount: Decimal) -> int:
         """An amount of the venue's currency in minor units; what is finer than those is cut."""
@@ -211,7 +213,10 @@ class Risk:
         factor = self.factor_of(listing)
         row["factor"] = factor
         row["lots_max"] = _least(_steps(entry.order_qty_max, listing.instrument.lot_size) for entry in limits)
-        values = [MONEY_MAX, *(self.minor(entry.order_notional_max) for entry in limits if entry.order_notional_max is not None)]
+        values = [
+            MONEY_MAX,
+            *(self.minor(entry.order_notional_max) for entry in limits if entry.order_notional_max is not None),
+        ]
         row["value_max"] = min(values) // factor if factor else LIMITLESS
         name = listing.symbol.decode()
         row["restricted"] = any(fits(pattern, name) for entry in limits for pattern in entry.restricted)
@@ -332,8 +337,8 @@ class Risk:
             row = used[slot]
             member, echo = self.members.by_slot[int(row["session"])], int(row["echo"])
             account_owner = NIL if echo == NIL else int(machine.echoes[echo]["account"])
-            account = None if account_owner == NIL else self.names[account_owner][1].encode("latin-1")
-            draft = self.draft(member, account, by_book[int(row["book"])])
+            known = None if account_owner == NIL else self.names[account_owner][1].encode("latin-1")
+            draft = self.draft(member, known, by_book[int(row["book"])])
             row["party"] = NIL
             if draft is None:
                 continue

@@ -1,6 +1,6 @@
-"""Limits of an exchange whose orders are the oracle's: it knows who is connected and which switches are on, the oracle what is held.
+"""Limits of an exchange whose orders are the oracle's: it knows who is connected and what is switched off, the oracle the rest.
 
-What would be looked up in the tables of orders and owners, wherever `exchange.guard` and `gate` would do it, is asked of the oracle.
+What would be looked up in the tables of orders and owners, wherever `exchange.guard` and `gate` do so, is asked of the oracle.
 """
 
 from collections.abc import Callable

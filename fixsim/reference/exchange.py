@@ -415,7 +415,8 @@ class ReferenceExchange:
             return Refusal(b"2", refusal.text)
         qty, orders = read_number(message.get(38)), list(self.open.values())
         assert qty is not None
-        text = self.risk.refuse_replace(order, read_number(message.get(44)), qty, self.books[order.symbol], orders, self.board.listed, self._now_ns)
+        price, book = read_number(message.get(44)), self.books[order.symbol]
+        text = self.risk.refuse_replace(order, price, qty, book, orders, self.board.listed, self._now_ns)
         return Refusal(b"2", text) if text else None
 
     def _refuse_for_rate(self, session: str, message: Inbound) -> Reply:

@@ -1,7 +1,7 @@
 """Limits, read out once more: sums are added up from what is open and what was traded whenever they are asked for.
 
-Amounts are decimals of the venue's currency. An owner is a session, a firm, an account or an instrument that has limits; an order
-has at most one of each, asked in that order.
+Amounts are decimals of the venue's currency. An owner is a session, a firm, an account or an instrument that has limits; an
+order has at most one of each, asked in that order.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -173,7 +173,8 @@ class RiskDesk:
     def switched_off(self, session: str, account: bytes | None, symbol: str) -> str | None:
         """The scope of the first kill switch that names an order."""
         names = {
-            "session": session, "firm": self.firms.get(session), "account": (account or b"").decode("latin-1"), "symbol": symbol,
+            "session": session, "firm": self.firms.get(session), "account": (account or b"").decode("latin-1"),
+            "symbol": symbol,
         }  # fmt: skip
         for scope, name in self.switches:
             if scope == "all" or names[scope] == name:
@@ -205,7 +206,9 @@ class RiskDesk:
         """What a quantity at a price is worth in the venue's currency."""
         return price * qty * self.rates.get(listing.currency, Decimal(0))
 
-    def market_worth(self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal) -> tuple[Decimal, bool]:
+    def market_worth(
+        self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal
+    ) -> tuple[Decimal, bool]:
         """The price a market order is counted at, and whether it may not trade beyond it."""
         opposite = book.asks if side == BUY else book.bids
         levels = [(price, sum(maker.leaves for maker in queue)) for price, queue in opposite]
@@ -213,7 +216,9 @@ class RiskDesk:
             last = book.last_trade[0] if book.last_trade else Decimal(0)
             return max(last, self.marks.get(listing.symbol, Decimal(0))), False
         best = levels[0][0]
-        rooms = [entry.protection_ticks * listing.tick_size for entry in self._limits(owners) if entry.protection_ticks is not None]
+        rooms = [
+            entry.protection_ticks * listing.tick_size for entry in self._limits(owners) if entry.protection_ticks is not None
+        ]
         for entry in self._limits(owners):
             if entry.protection_bps:
                 ticks = (best / listing.tick_size * entry.protection_bps) // BPS
@@ -278,7 +283,8 @@ class RiskDesk:
 
     def _net(self, owner: Owner, board: Mapping[str, Listing]) -> Decimal:
         return sum(
-            (self.value(board[name], self.marks.get(name, Decimal(0)), qty) for name, qty in owner.positions.items()), Decimal(0)
+            (self.value(board[name], self.marks.get(name, Decimal(0)), qty) for name, qty in owner.positions.items()),
+            Decimal(0),
         )
 
     def _gross(self, owner: Owner, board: Mapping[str, Listing]) -> Decimal:
@@ -288,7 +294,14 @@ class RiskDesk:
         )
 
     def _too_much(
-        self, owner: Owner, symbol: str, buys: bool, qty: Decimal, value: Decimal, orders: list[Order], board: Mapping[str, Listing]
+        self,
+        owner: Owner,
+        symbol: str,
+        buys: bool,
+        qty: Decimal,
+        value: Decimal,
+        orders: list[Order],
+        board: Mapping[str, Listing],
     ) -> bytes | None:
         """What stands against `qty` more, worth `value`, in what an owner holds."""
         limits = owner.limits
@@ -319,7 +332,8 @@ class RiskDesk:
     ) -> bytes | None:
         limits, own = owner.limits, self._open(owner, orders)
         working = self._working(owner, orders, board, True) + self._working(owner, orders, board, False)
-        if value > 0 and working + value > min(self.most, limits.open_notional_max if limits.open_notional_max is not None else self.most):
+        most = self.most if limits.open_notional_max is None else min(self.most, limits.open_notional_max)
+        if value > 0 and working + value > most:
             return b"Open notional limit exceeded"
         if opens and limits.open_orders_max is not None and len(own) >= limits.open_orders_max:
             return b"Open orders limit reached"
@@ -484,8 +498,7 @@ class RiskDesk:
     def belongs(self, order: Order, scope: str, name: str) -> bool:
         """Is an order one of those that a switch or an owner names?"""
         return {
-            "session": order.session, "firm": self.firms.get(order.session), "account": (order.account or b"").decode("latin-1"),
-            "symbol": order.symbol, "instrument": order.symbol, "all": name,
+            "session": order.session, "firm": self.firms.get(order.session),
+            "account": (order.account or b"").decode("latin-1"), "symbol": order.symbol, "instrument": order.symbol,
+            "all": name,
         }[scope] == name  # fmt: skip
-
-

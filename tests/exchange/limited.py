@@ -16,13 +16,16 @@ PRICE_MAX: Final = Decimal(10_000)
 def limited(*limits: Limits, counterparty: dict[str, Any] | None = None, **risk: Any) -> Config:
     """The small venue with `limits`; changes of each counterparty and of `[risk]` beside them."""
     config = small_config()
-    fitted = tuple(replace(entry, price_max=entry.price_max or PRICE_MAX) if entry.scope == "instrument" else entry for entry in limits)
+    fitted = tuple(
+        replace(entry, price_max=entry.price_max or PRICE_MAX) if entry.scope == "instrument" else entry for entry in limits
+    )
     if not any((entry.scope, entry.name) == ("instrument", "*") for entry in fitted):
         fitted = (*fitted, Limits("instrument", "*", price_max=PRICE_MAX))
     whole = replace(
         config,
         instruments=tuple(
-            replace(entry, max_qty=entry.lot_size * 5_000, reference_price=entry.tick_size * 1_000) for entry in config.instruments
+            replace(entry, max_qty=entry.lot_size * 5_000, reference_price=entry.tick_size * 1_000)
+            for entry in config.instruments
         ),
         counterparties=tuple(Counterparty(name, firm=firm, **(counterparty or {})) for name, firm in FIRMS.items()),
         limits=fitted,
@@ -35,7 +38,7 @@ def limited(*limits: Limits, counterparty: dict[str, Any] | None = None, **risk:
 
 
 class Trading:
-    """An exchange under limits, and orders said in few words; every verb gives Text(58), or ExecType(150) where there is none."""
+    """An exchange under limits, and orders in few words; every verb gives Text(58), or ExecType(150) where there is none."""
 
     def __init__(self, *limits: Limits, **changes: Any) -> None:
         self.stage = Stage(limited(*limits, **changes))

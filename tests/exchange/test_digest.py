@@ -25,7 +25,10 @@ CLOSED = (Dictionary, Outbox)
 @pytest.fixture
 def stage() -> Stage:
     """An exchange that has seen something of everything."""
-    limits = (Limits("session", "*", position_max=Decimal(100_000), duplicate_window_ms=1), Limits("account", "*", open_orders_max=99))
+    limits = (
+        Limits("session", "*", position_max=Decimal(100_000), duplicate_window_ms=1),
+        Limits("account", "*", open_orders_max=99),
+    )
     stage = Stage(limited(*limits))
     stage.log_on(*SESSIONS[:2])
     stage.log_on(SESSIONS[2], heartbeat_s=30)

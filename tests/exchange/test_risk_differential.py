@@ -1,4 +1,4 @@
-"""Limits under random flows: the kernels with their running sums, and the oracle that adds up anew, must refuse the same orders."""
+"""Limits under random flows: kernels with running sums, and the oracle that adds up anew, must refuse the same orders."""
 
 import os
 from collections.abc import Iterable

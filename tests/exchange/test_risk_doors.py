@@ -4,10 +4,11 @@ import os
 from random import Random
 
 import pytest
-from exchange.test_doors import Doors
-from exchange.limited import limited
-from exchange.test_risk_differential import some_limits
 from flows import seeded_flow
+
+from exchange.limited import limited
+from exchange.test_doors import Doors
+from exchange.test_risk_differential import some_limits
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 

@@ -1,4 +1,4 @@
-"""What a QuickFIX client lives through under limits: a credit breach, a kill switch, a lost connection, a rate that makes it wait."""
+"""What a QuickFIX client lives through under limits: a credit breach, a kill switch, a lost connection, a wait."""
 
 import time
 from collections.abc import Iterator

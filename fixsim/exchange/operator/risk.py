@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 #: Amounts of money in an OWNER row that are shown, and those beside which a limit stands.
 MONEY_SHOWN: Final = ("open_buy", "open_sell", "net", "gross", "spent", "loss")
 LIMITS_SHOWN: Final = {
-    "open_notional_max": MONEY_MAX, "gross_max": LIMITLESS, "net_max": LIMITLESS, "credit_max": LIMITLESS, "loss_max": LIMITLESS,
+    "open_notional_max": MONEY_MAX, "gross_max": LIMITLESS, "net_max": LIMITLESS, "credit_max": LIMITLESS,
+    "loss_max": LIMITLESS,
 }  # fmt: skip
 
 
