@@ -38,6 +38,7 @@ class Kind:
     TICK: Final = 9  # a deadline was due
     OPERATOR: Final = 10  # a command, with who and why
     SEAL: Final = 11  # count and checksum of the batch in front of it
+    EVENT: Final = 12  # something that happened without being asked for, and may be asked about
 
 
 #: Kinds that change state when replayed; the others are what was said, or structure.
@@ -481,6 +482,28 @@ LOOP: Final = np.dtype(
         ("rows", "<i8"),  # turns and batches that are not in their histograms yet
         ("timing", "<i8"),  # 1: the stages of this turn are timed
         ("lap_ns", "<i8"),  # monotonic time of the end of the last stage
+    ]
+)
+
+# ---------------------------------------------------------------- a journal that is carried out again
+
+#: How far a stretch of sealed records has been read or carried out again. One row. Offsets are bytes from the stretch's first.
+TRACK: Final = np.dtype(
+    [
+        ("first", "<i8"),  # position of the stretch's first byte
+        ("size", "<i8"),  # bytes of the stretch
+        ("at", "<i8"),  # offset of the next record, between two batches of the next batch
+        ("begin", "<i8"),  # offset of the batch that is being carried out, NIL between two batches
+        ("end", "<i8"),  # offset behind its last record
+        ("crc", "<i8"),  # CRC of the last seal
+        ("last_position", "<i8"),  # inbound records behind this position, or of a later time, are not carried out
+        ("last_ns", "<i8"),
+        ("pause", "<i8"),  # no further batch is begun when so many inbound records were carried out
+        ("inbound", "<i8"),  # inbound records carried out
+        ("compared", "<i8"),  # records of the batches that were the same
+        ("digits", "<i8"),  # decimals of a second in a UTCTimestamp
+        ("max_length", "<i8"),  # longest frame taken, bytes
+        ("tolerance_ns", "<i8"),  # of SendingTime(52), 0 for any
     ]
 )
 

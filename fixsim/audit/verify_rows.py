@@ -17,6 +17,7 @@ from fixsim.audit.findings import ALTERED, DATABASE, INSERTED, MISSING, REORDERE
 from fixsim.audit.rows import (
     BINARY_BEGIN,
     BINARY_END,
+    EVENT_COLUMNS,
     EXECUTION_COLUMNS,
     MESSAGE_COLUMNS,
     SESSION_COLUMNS,
@@ -64,6 +65,7 @@ class Chunk:
     messages: list[bytes] = field(default_factory=list)
     executions: list[bytes] = field(default_factory=list)
     sessions: list[bytes] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
 
 
 class RowCheck:
@@ -78,7 +80,7 @@ class RowCheck:
         self.progress = Progress(0, 0, 0, None, None)
         self.names: dict[int, bytes] = {}
         #: Rows compared, by table.
-        self.compared = {"messages": 0, "executions": 0, "sessions": 0}
+        self.compared = {"messages": 0, "executions": 0, "sessions": 0, "events": 0}
         #: Why the journal could not be read any further.
         self.stopped: JournalError | None = None
         self._whole = not self._holes
@@ -102,6 +104,7 @@ class RowCheck:
                     ("messages", MESSAGE_COLUMNS, chunk.messages),
                     ("executions", EXECUTION_COLUMNS, chunk.executions),
                     ("sessions", SESSION_COLUMNS, chunk.sessions),
+                    ("events", EVENT_COLUMNS, chunk.events),
                 ):
                     await self._compare(table, columns, rows, chunk, tell)
                 if progress is not None:
@@ -126,6 +129,7 @@ class RowCheck:
                 chunk.messages += rows.messages
                 chunk.executions += rows.executions
                 chunk.sessions += rows.sessions
+                chunk.events += rows.events
                 rows.clear()
                 chunk.end = batch.end
                 if len(chunk.messages) >= CHUNK_ROWS:

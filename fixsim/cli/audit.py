@@ -12,11 +12,13 @@ import typer
 from fixsim.cli.audit_evidence import EVIDENCE
 from fixsim.cli.audit_views import (
     EVENT_COLUMNS,
+    HAPPENING_COLUMNS,
     SESSION_COLUMNS,
     TRADE_COLUMNS,
     decoded,
     event_cells,
     for_json,
+    happening_cells,
     headline,
     order_title,
     session_cells,
@@ -227,6 +229,27 @@ def sessions(
     wanted = _filters(since, until, session=session, event=event)
     _table(data_dir, database_url, json, limit, "session events", SESSION_COLUMNS, session_cells,
            lambda connection, rows: find_session_events(connection, wanted, rows))  # fmt: skip
+
+
+@app.command()
+def events(
+    event: Annotated[str | None, typer.Option(help="halt, reload, clock.advance, phase ... (see docs/audit.md)")] = None,
+    symbol: Symbol = None,
+    session: Session = None,
+    who: Annotated[str | None, typer.Option(help="Who asked for it.")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    database_url: Url = None,
+    json: Json = False,
+) -> None:
+    """What was done to the venue and by it: commands with who and why, starts, reloads, phases."""
+    from fixsim.audit.queries import find_events
+
+    wanted = _filters(since, until, event=event, symbol=symbol, session=session, who=who)
+    _table(data_dir, database_url, json, limit, "events", HAPPENING_COLUMNS, happening_cells,
+           lambda connection, rows: find_events(connection, wanted, rows))  # fmt: skip
 
 
 def _table(

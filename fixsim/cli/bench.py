@@ -110,8 +110,10 @@ def _part_rows(parts: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     per_s = append["records"] / (append["ns per record"] * append["records"] / 1e9)
     rows.append(("journal, records", _told(round(per_s)), "", f"{append['append us p50']} us a batch, {bare} us bare write"))
     recovery = parts["recovery"]
-    rate, floor = recovery["recovered_orders_per_s"], recovery["read_baseline_orders_per_s"]
-    rows.append(("recovery, orders", _told(rate["median"]), _noise(rate), f"{_told(floor['median'])} read and checked"))
+    floor = f"{_told(recovery['read_baseline_orders_per_s']['median'])} read and checked"
+    for what in ("recovered", "replayed"):
+        rate = recovery[f"{what}_orders_per_s"]
+        rows.append((f"journal, orders {what}", _told(rate["median"]), _noise(rate), floor))
     if "shipping" in parts:
         shipping = parts["shipping"]
         bare = f"{_told(shipping['baseline_per_s'])} bare COPY"

@@ -21,7 +21,8 @@ from fixsim.journal.reader import Reader
 from fixsim.journal.record import record_at
 
 if TYPE_CHECKING:
-    from fixsim.exchange.replay import Digested, Replay, Until
+    from fixsim.exchange.course import Until
+    from fixsim.exchange.replay import Digested, Replay
     from fixsim.exchange.second_opinion import SecondOpinion
     from fixsim.exchange.standing import Standing
 
@@ -54,6 +55,16 @@ def replay_journal(path: Path, question: Question) -> None:
     if question.order is not None and question.engine == ORACLE:
         raise UsageError("--order asks the kernels' books: leave --engine oracle away")
     reader = open_journal(path)
+    try:
+        _replay(reader, question)
+    except JournalError as damage:
+        if not question.json:
+            raise
+        print_json({"engine": question.engine, "verdict": "damaged", "position": damage.position, "text": str(damage)})
+        raise typer.Exit(FINDING) from None
+
+
+def _replay(reader: Reader, question: Question) -> None:
     extent = Extent.of(reader)
     until = parse_until(question.until, extent)
     one_pass = _start(reader, question, until)
@@ -110,7 +121,7 @@ class Extent:
 
 def parse_until(text: str | None, extent: Extent) -> "Until":
     """A position, a point in time, or a time of the one day the journal is of. Raises UsageError."""
-    from fixsim.exchange.replay import THE_END, Until
+    from fixsim.exchange.course import THE_END, Until
 
     if text is None:
         return THE_END

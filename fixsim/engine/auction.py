@@ -110,41 +110,55 @@ def call_price(m, book, reference):
     last_bid, last_ask, bid, ask = meeting_place(m, book)
     if last_bid == NIL:
         return np.int64(0), market_lots(m, bids), market_lots(m, asks)
-    found, low, high, pressure = np.int64(-1), np.int64(0), np.int64(0), np.int64(0)
-    least = np.int64(0)
-    for candidate in (
+    candidates = (
         limit_of(m, bids, last_bid), limit_of(m, asks, last_ask), limit_of(m, bids, bid), limit_of(m, asks, ask),
         limit_of(m, bids, first_limit(m, bids)), limit_of(m, asks, first_limit(m, asks)),
-    ):  # fmt: skip
-        if candidate == NONE:
-            continue
-        buys, sells = volume_at(m, bids, candidate), volume_at(m, asks, candidate)
-        lots, surplus = min(buys, sells), abs(buys - sells)
-        if lots > found or (lots == found and surplus < least):
-            found, least, low, high = lots, surplus, candidate, candidate
-            pressure = np.int64(np.sign(buys - sells))
-        elif lots == found and surplus == least:
-            low, high = min(low, candidate), max(high, candidate)
-            if pressure != np.sign(buys - sells):
-                pressure = np.int64(0)
-    price = settled(found, low, high, pressure, reference)
+    )  # fmt: skip
+    price = best_of(m, book, candidates, reference)
     if price == 0:
         return price, market_lots(m, bids), market_lots(m, asks)
     return price, volume_at(m, bids, price), volume_at(m, asks, price)
 
 
 @kernel
-def settled(found, low, high, pressure, reference):
-    """The price from `low` to `high`, which are equally good: by the side that is left over, else nearest to the reference."""
-    if found < 0:
+def best_of(m, book, candidates, reference):
+    """The best price among `candidates`, which may be NONE; the reference price where all are."""
+    bids, asks = 2 * book, 2 * book + 1
+    lots, least, low, high = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    rises, falls = True, True
+    for candidate in candidates:
+        if candidate == NONE:
+            continue
+        buys, sells = volume_at(m, bids, candidate), volume_at(m, asks, candidate)
+        volume, surplus = min(buys, sells), abs(buys - sells)
+        if volume > lots or (volume == lots and surplus < least):
+            lots, least, low, high, rises, falls = volume, surplus, candidate, candidate, True, True
+        if volume == lots and surplus == least:
+            low, high = min(low, candidate), max(high, candidate)
+            rises, falls = rises and buys > sells, falls and buys < sells
+    if lots == 0:
         return reference
-    if pressure > 0:
+    if rises:
         return high
-    if pressure < 0:
+    if falls:
         return low
-    if reference == 0:
-        return (low + high) // 2
-    return min(max(reference, low), high)
+    return nearest_of(m, book, candidates, (lots, least), reference if reference != 0 else high)
+
+
+@kernel
+def nearest_of(m, book, candidates, wanted, reference):
+    """The price nearest to the reference, the higher of two, among candidates with the `wanted` volume and surplus."""
+    found = np.int64(NONE)
+    for candidate in candidates:
+        if candidate == NONE:
+            continue
+        buys, sells = volume_at(m, 2 * book, candidate), volume_at(m, 2 * book + 1, candidate)
+        if min(buys, sells) != wanted[0] or abs(buys - sells) != wanted[1]:
+            continue
+        nearer = abs(found - reference) - abs(candidate - reference)
+        if found == NONE or nearer > 0 or (nearer == 0 and candidate > found):
+            found = candidate
+    return found
 
 
 @kernel

@@ -65,6 +65,9 @@ CACHED = _writable(CACHE_FOLDER)
 if CACHED:
     numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 
+#: Are kernels compiled? With NUMBA_DISABLE_JIT they run as plain Python.
+IS_COMPILED = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
 
 def kernel(function: F) -> F:
     """Compile `function` on first call: no bounds checks, no exceptions, no reference counts, cached on disk where possible.

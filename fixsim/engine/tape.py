@@ -2,10 +2,33 @@
 
 import numpy as np
 
+from fixsim.engine.ascii import put_padded
 from fixsim.engine.jit import kernel, leaf
-from fixsim.engine.words import copy_bytes
+from fixsim.engine.words import copy_bytes, quotient
 from fixsim.layout import NIL, RECORD_MAGIC
 from fixsim.limits import BATCH_BYTES, BATCH_MARGIN_BYTES, RECORD_HEADER_BYTES
+
+NS_PER_S = 1_000_000_000
+NS_PER_DAY = 86_400 * NS_PER_S
+
+
+@kernel
+def set_time(m, now_ns, digits):
+    """The time of the turn, and its UTCTimestamp; the date in it is that of today already."""
+    tape = m.tape[0]
+    tape["now_ns"] = now_ns
+    stamp = tape["stamp"]
+    rest = now_ns % NS_PER_DAY
+    second = quotient(rest, NS_PER_S)
+    fraction = rest - second * NS_PER_S
+    minute = quotient(second, 60)
+    hour = quotient(minute, 60)
+    put_padded(stamp, 9, hour, 2)
+    put_padded(stamp, 12, minute - hour * 60, 2)
+    put_padded(stamp, 15, second - minute * 60, 2)
+    for _ in range(9 - digits):
+        fraction = quotient(fraction, 10)
+    put_padded(stamp, 18, fraction, digits)
 
 
 @leaf

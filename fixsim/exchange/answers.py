@@ -58,7 +58,7 @@ class OrderView:
         lot, decimals = int(book["lot_mantissa"]), int(book["qty_decimals"])
         tick, price_decimals = int(book["tick_mantissa"]), int(book["price_decimals"])
         avg_decimals = int(machine.core[0]["avg_px_decimals"])
-        own = _own_fields(machine, int(row["echo"]))
+        own = own_fields(machine, int(row["echo"]))
         avg_px = b"0"
         if row["cum"]:
             value = average_price(int(row["notional"]), int(row["cum"]), tick, price_decimals, avg_decimals)
@@ -88,12 +88,22 @@ def name_text(machine: Machine, name: int) -> bytes:
     return buffer[: put_name(machine, buffer, 0, name)].tobytes()
 
 
-def _own_fields(machine: Machine, echo: int) -> Body:
+def own_fields(machine: Machine, echo: int) -> Body:
     """What a report repeats of the order itself."""
+    return _fields(machine, echo, own=True)
+
+
+def route_fields(machine: Machine, echo: int) -> Body:
+    """Routing of a report that answers no message: that of the order, reversed."""
+    return _fields(machine, echo, own=False)
+
+
+def _fields(machine: Machine, echo: int, *, own: bool) -> Body:
     if echo == NIL:
         return ()
     row = machine.echoes[echo]
-    text: bytes = row["text"][row["split"] : row["length"]].tobytes()
+    begin, end = (row["split"], row["length"]) if own else (0, row["split"])
+    text: bytes = row["text"][begin:end].tobytes()
     pairs = (part.partition(b"=") for part in text.split(b"\x01")[:-1])
     return tuple((int(tag), value) for tag, _, value in pairs)
 
@@ -104,8 +114,29 @@ def status_report(view: OrderView, request_id: bytes | None, stamp: bytes) -> Bo
     if request_id:
         body.append((tags.ORD_STATUS_REQ_ID, request_id))
     body += [(tags.EXEC_ID, b"0"), (tags.EXEC_TYPE, ExecType.ORDER_STATUS), (tags.ORD_STATUS, view.ord_status)]
-    if view.waits:
-        body.append((tags.WORKING_INDICATOR, b"N"))
+    return (*body, *_terms(view), *_progress(view.leaves_qty, view.cum_qty, view.avg_px, stamp))
+
+
+def amended_report(
+    view: OrderView, exec_id: int, refers_to: int, match_id: int, last: tuple[bytes, bytes] | None, stamp: bytes
+) -> Body:
+    """ExecutionReport of a trade that was corrected (150=G) to `last`, quantity and price, or busted (150=H) where it is None.
+
+    `refers_to` is the ExecID(17) of the report that spoke of the trade before.
+    """
+    body: list[Field] = [(tags.ORDER_ID, b"%d" % view.order_id), (tags.CL_ORD_ID, view.cl_ord_id)]
+    body += [(tags.EXEC_ID, b"%d" % exec_id), (tags.EXEC_REF_ID, b"%d" % refers_to)]
+    body += [(tags.EXEC_TYPE, ExecType.TRADE_CANCEL if last is None else ExecType.TRADE_CORRECT)]
+    body += [(tags.ORD_STATUS, view.ord_status), *_terms(view)]
+    if last is not None:
+        body += [(tags.LAST_QTY, last[0]), (tags.LAST_PX, last[1])]
+    body += _progress(view.leaves_qty, view.cum_qty, view.avg_px, stamp)
+    return (*body, (tags.SECONDARY_EXEC_ID, b"%d" % match_id))
+
+
+def _terms(view: OrderView) -> list[Field]:
+    """What the order asks for, and whether it waits outside of the book."""
+    body: list[Field] = [(tags.WORKING_INDICATOR, b"N")] if view.waits else []
     if view.account:
         body.append((tags.ACCOUNT, view.account))
     body += view.terms
@@ -114,7 +145,7 @@ def status_report(view: OrderView, request_id: bytes | None, stamp: bytes) -> Bo
     if view.ord_type != OrdType.MARKET:
         body.append((tags.PRICE, view.price))
     body.append((tags.TIME_IN_FORCE, view.time_in_force))
-    return (*body, *_progress(view.leaves_qty, view.cum_qty, view.avg_px, stamp))
+    return body
 
 
 def order_rejected(message: Message, fault: Fault, owner: OrderView | None, exec_id: int | None, stamp: bytes) -> Body:

@@ -45,6 +45,7 @@ DIGESTED: Final = {
     "Risk": ("names", "marked_ns"),
     "Guard": ("switches", "away", "day"),
     "Exchange": ("links", "reset_at_ns", "_postponed"),
+    "Amendments": ("trades",),
     "Calendar": ("changes", "planned_ns"),
     "GoodTill": ("times",),
     "Status": ("securities", "watchers"),
@@ -83,9 +84,15 @@ NOT_STATE: Final = {
     "Gate._draft": _TURN,
     "Exchange.outbox": "what connections are owed: after a start there are none, and peers ask for what they miss",
     "Exchange._closings": "told to the gateway once; a start closes every link anyway",
-    "Exchange._resends": _TURN,
-    "Exchange._positions": _TURN,
-    "Exchange._listeners": "who listens inside this process",
+    "Exchange.delivery": _WIRED,
+    "Delivery.resends": _TURN,
+    "Delivery.listeners": "who listens inside this process",
+    "Delivery.links": "the exchange's",
+    "Delivery.machine": _WIRED,
+    "Delivery.members": _WIRED,
+    "Delivery.outbox": _WIRED,
+    "Delivery.tape": _WIRED,
+    "Delivery._positions": _TURN,
     "Exchange._doors": _WIRED,
     "Exchange._frame": _TURN,
     "Exchange.fast_door": "a choice of the process: both doors come to the same",
@@ -135,6 +142,11 @@ NOT_STATE: Final = {
     "Validator._plain": _WIRED,
     "Validator._strictness": _CONFIGURED,
     "Validator._trailer": _WIRED,
+    "Exchange.amendments": _WIRED,
+    "Amendments.listings": _WIRED,
+    "Amendments.machine": _WIRED,
+    "Amendments.make_room": _WIRED,
+    "Amendments.tape": _WIRED,
     "Desk.commit": _WIRED,
     "Desk.good_till": _WIRED,
     "Desk.phases": _WIRED,
@@ -172,6 +184,7 @@ NOT_STATE: Final = {
     "Phases.listings": _WIRED,
     "Phases.status": _WIRED,
     "Phases.venue_ns": _WIRED,
+    "Status.note": _WIRED,
     "Status._next_ns": "found anew from the times in the BOOK rows",
     "Status.auctions": _WIRED,
     "Status.listings": _WIRED,
@@ -226,6 +239,7 @@ def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
     """State beside the tables: a name and values whose repr is the same wherever they are equal."""
     links = sorted((link, member.name) for link, member in exchange.links.items())
     yield "exchange", [links, exchange.reset_at_ns, sorted(exchange._postponed.items())]
+    yield "amendments", sorted(exchange.amendments.trades.items())
     yield "good-till", sorted(exchange.good_till.times)
     for name, part in (("risk", exchange.risk), ("guard", exchange.guard)):
         yield name, [_plain(getattr(part, field)) for field in DIGESTED[name.capitalize()]]

@@ -18,15 +18,16 @@ from fixsim.config import Config
 from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE
 from fixsim.engine.machine import Machine, new_machine
-from fixsim.engine.tape import said_positions, seal_times
 from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
 from fixsim.exchange.agenda import Agenda, Place
+from fixsim.exchange.amendments import Amendments
 from fixsim.exchange.answers import business_reject
 from fixsim.exchange.auction import Auctions
 from fixsim.exchange.capacity import sizes
 from fixsim.exchange.day import DayTurn, next_time_of_day
 from fixsim.exchange.deadlines import Deadlines
+from fixsim.exchange.delivery import Delivery
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.doors import doors
 from fixsim.exchange.gate import MESSAGE_RATE, Gate
@@ -34,6 +35,7 @@ from fixsim.exchange.goodtill import GoodTill
 from fixsim.exchange.guard import Guard
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
+from fixsim.exchange.masscancel import MassCancel
 from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
 from fixsim.exchange.payloads import Admission, Hello, planned
@@ -48,7 +50,7 @@ from fixsim.fix.enums import BusinessRejectReason, MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
 from fixsim.layout import NEVER, NIL, RESEND, Kind
-from fixsim.limits import BATCH_BYTES, FRAME_BYTES_MAX, RECORD_HEADER_BYTES
+from fixsim.limits import FRAME_BYTES_MAX
 from fixsim.session import (
     Deliver,
     Disconnect,
@@ -68,8 +70,6 @@ NO_LIMIT: Final = 1 << 62
 WORK_BYTES: Final = 1_024
 #: Early messages taken in one go when their turn has come; the others wait for the next TICK.
 EARLY_AT_ONCE: Final = 16
-#: Messages of one batch to one session that are looked for from the last one back; where there are more, from the front.
-POSITIONS_MAX: Final = BATCH_BYTES // RECORD_HEADER_BYTES
 #: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
 REASON_CHARS_MAX: Final = 200
 
@@ -94,11 +94,14 @@ class Exchange:
         self.gate = Gate(self.risk, self.guard.stands_against)
         self.auctions = Auctions(self.machine, self.listings, self.make_room, self.begin_batch)
         self.status = Status(self.machine, self.tape, self.listings, self.auctions, lambda: self.venue_ns)
+        self.status.note = self.note
         self.phases = Phases(self.machine, self.auctions, self.status)
         self.status.sessions = self.phases.sessions
         self.good_till = GoodTill(self.machine, self.make_room)
         self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.gate, self.commit)
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
+        self.amendments = Amendments(self.machine, self.tape, self.listings, self.make_room)
+        mass_cancel = MassCancel(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
         self.agenda.add(Place.DAY, DayTurn(self.desk))
@@ -109,23 +112,20 @@ class Exchange:
         #: What schedules do in the coming days, by the START record of a configuration that is about to be adopted.
         self._coming: dict[str, Any] = {}
         self.links: dict[int, Member] = {}
+        self.delivery = Delivery(self.machine, self.tape, self.members, self.links, outbox)
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
         self._frame = np.zeros(FRAME_BYTES_MAX, np.uint8)
         self._closings: list[tuple[int, str]] = []
-        #: RESEND records of the batch: SESSION row and position.
-        self._resends: list[tuple[int, int]] = []
-        self._positions = np.zeros(POSITIONS_MAX, np.int64)
         #: Early messages that are due, by link, and wait for the next TICK: a gap that closes may set thousands free.
         self._postponed: dict[int, int] = {}
         #: Whether the last `receive` left whole frames for a later turn.
         self.unfinished = False
         #: When frames that the last `receive` left may be taken because the session's rate allows them, ns; 0 for none.
         self.waits_until_ns = 0
-        self._listeners: dict[int, Callable[[Sequence[memoryview]], int]] = {}
         #: When all sessions restart at 1 next, NEVER when they do not; decided by the START and TICK records alone.
         self.reset_at_ns = NEVER
-        self._doors = doors(self.desk, self.market, self.status)
+        self._doors = doors(self.desk, self.market, self.status, mass_cancel)
 
     # ---- starts and links
 
@@ -227,11 +227,7 @@ class Exchange:
         if member.restarts_when_lost:
             member.restart(self.tape.now_ns)
         self.outbox.close(link)
-        self._listeners.pop(link, None)
-
-    def listen(self, link: int, callback: Callable[[Sequence[memoryview]], int]) -> None:
-        """Hand what is said on an in-process link to `callback` after each commit; it returns the bytes it took."""
-        self._listeners[link] = callback
+        self.delivery.listeners.pop(link, None)
 
     # ---- frames
 
@@ -427,7 +423,7 @@ class Exchange:
                 position = self.tape.record(
                     Kind.RESEND, payload, member.id, member.run, back=int(member.row["last_out"]), link=member.link
                 )
-                self._resends.append((member.slot, position))
+                self.delivery.resends.append((member.slot, position))
             case SequenceReset(run_reset=True):
                 member.row["run"] += 1
             case Disconnect():
@@ -465,9 +461,12 @@ class Exchange:
         """An operator's command: recorded with who asks for it and why, carried out, answered."""
         self.tape.begin(now_ns)
         self.make_room()
-        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who, "why": why}, sort_keys=True).encode()
-        self.tape.record(Kind.OPERATOR, payload)
-        return carry_out(self, verb, arguments)
+        asked = {"verb": verb, "arguments": arguments, "who": who, "why": why, "venue_ns": self.venue_ns}
+        self.tape.record(Kind.OPERATOR, json.dumps(asked, sort_keys=True).encode())
+        answer = carry_out(self, verb, arguments)
+        if not answer["ok"]:
+            self.note("refused", verb=verb, why=answer["error"])
+        return answer
 
     def log_out(self, member: Member, text: str) -> None:
         """Start a Logout of one session."""
@@ -493,34 +492,21 @@ class Exchange:
 
     def commit(self) -> None:
         """Seal the batch; what it says may be sent now."""
-        if self.tape.used == 0:
-            return
-        for slot, _ in self._resends:
-            self.machine.sessions[slot]["said_ns"] = self.tape.now_ns
-        seal_times(self.machine)
-        self.tape.commit()
-        resends, self._resends = self._resends, []
-        self.owe(self.machine.touched[: int(self.tape.row["touched"])].tolist(), resends)
+        self.delivery.commit()
 
-    def owe(self, slots: Sequence[int], resends: Sequence[tuple[int, int]] = ()) -> None:
-        """Tell the outbox what the sealed batch says to these SESSION rows, and which resends it asks for: (row, position)."""
-        for slot in dict.fromkeys([*slots, *(slot for slot, _ in resends)]):
-            member = self.members.by_slot[slot]
-            if member.link in self.links:
-                positions = self._said_to(member)
-                found = [position for row, position in resends if row == slot]
-                self.outbox.say_all(member.link, member.id, np.sort(np.append(positions, found)) if found else positions)
-        self.outbox.release()
-        for link, callback in list(self._listeners.items()):
-            self.outbox.send(link, callback)
+    def owe(self, slots: Sequence[int]) -> None:
+        """Tell the outbox what the sealed batch says to these SESSION rows."""
+        self.delivery.owe(slots)
 
-    def _said_to(self, member: Member) -> npt.NDArray[np.int64]:
-        """Positions of what the sealed batch says to a session on its present link."""
-        count = int(said_positions(self.machine, member.slot, self._positions))
-        if count != NIL:
-            return self._positions[:count]
-        # its numbers restarted, or it is connected anew, within the batch: the records tell
-        return self.tape.said_on(member.link)
+    def listen(self, link: int, callback: Callable[[Sequence[memoryview]], int]) -> None:
+        """Hand what is said on an in-process link to `callback` after each commit; it returns the bytes it took."""
+        self.delivery.listeners[link] = callback
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Write down what happened without being asked for, and may be asked about: an EVENT record."""
+        self.make_room()
+        told = {"event": event, "venue_ns": self.venue_ns, **facts}
+        self.tape.record(Kind.EVENT, json.dumps(told, sort_keys=True).encode())
 
     def take_closings(self) -> list[tuple[int, str]]:
         """Links to close once what they are owed is out, with the reason; each is told once."""

@@ -58,6 +58,11 @@ class Listings:
         """The instrument called `symbol`, if it exists already."""
         return self.by_symbol.get(symbol)
 
+    def of_book(self, book: int) -> Listing:
+        """The instrument of a BOOK row that is used."""
+        row = self.machine.books[book]
+        return self.by_symbol[row["symbol"][: row["symbol_length"]].tobytes()]
+
     def find_or_possible(self, symbol: bytes) -> Listing | None:
         """The instrument called `symbol`; one that a pattern could create has a row that is not used yet."""
         listing = self.by_symbol.get(symbol)

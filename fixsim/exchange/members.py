@@ -97,6 +97,11 @@ class Member:
         self.session.renumbered(now_ns)
 
     @property
+    def is_logged_on(self) -> bool:
+        """May it be told something now?"""
+        return self.session.state in (State.ACTIVE, State.AWAITING_RESEND)
+
+    @property
     def is_connected(self) -> bool:
         """Does a connection belong to it?"""
         return self.link != 0 and self.session.state is not State.DISCONNECTED

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fixsim.config import Config
+from fixsim.exchange.course import Course, Until
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.recovery import open_exchange
+from fixsim.exchange.walker import skimmer
 from fixsim.fix.dictionary import fix44
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.reader import Reader
@@ -37,7 +39,7 @@ def open_venue(
     says what was cut from the journal, empty for nothing. Raises JournalError, ReplayDivergence or VenueError.
     """
     directory = journal_directory(data_dir)
-    reader = Reader(directory)
+    reader = Reader(directory, skimmer())
     writer = Writer.open(
         directory,
         reader=reader,
@@ -47,7 +49,7 @@ def open_venue(
     end = writer.position
     exchange = open_exchange(
         config,
-        ((batch.begin, batch.view) for batch in reader.batches() if batch.begin < end),
+        Course(reader, Until(position=end - 1)),
         writer,
         Outbox(reader),
         lambda position: bytes(reader.read(position).payload),

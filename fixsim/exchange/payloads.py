@@ -1,6 +1,7 @@
 """What records say that are no frames: who connects, and under which configuration the exchange goes on."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,9 +34,9 @@ class Admission:
     refusal: str = ""
 
 
-def config_payload(config: Config, who: str, why: str, at_ns: int) -> bytes:
-    """Payload of a CONFIG record at venue time `at_ns`."""
-    return json.dumps({"who": who, "why": why, **_told(config, at_ns)}, sort_keys=True).encode()
+def config_payload(config: Config, who: str, why: str, at_ns: int, changes: Sequence[str] = ()) -> bytes:
+    """Payload of a CONFIG record at venue time `at_ns`; `changes` say in words what is different."""
+    return json.dumps({"who": who, "why": why, "changes": list(changes), **_told(config, at_ns)}, sort_keys=True).encode()
 
 
 def start_payload(config: Config, at_ns: int, venue_ns: int = 0) -> bytes:

@@ -7,23 +7,23 @@ owed is said then.
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from fixsim.config import Config
+from fixsim.engine.rehearse import ENDED, LARGE, PLAIN
 from fixsim.errors import ReplayDivergence, VenueError
+from fixsim.exchange.course import Course
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.payloads import Hello, start_payload
 from fixsim.exchange.reload import change_faults
 from fixsim.exchange.tape import JournalWriter
+from fixsim.exchange.walker import Begun, Walker
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
-from fixsim.journal.record import HEADER
-from fixsim.layout import INBOUND, Kind
+from fixsim.journal.record import HEADER, SEAL_RECORD_BYTES
+from fixsim.layout import INBOUND, NEVER, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 from fixsim.units import format_utc_timestamp
-
-#: MsgTypes, zero-padded as in a header, of frames that are taken together when they came together.
-ORDERS: Final = frozenset({b"D\0", b"F\0", b"G\0"})
 
 #: (position of its first byte, its records without the seal) of each sealed batch, in order.
 Batches = Iterator[tuple[int, memoryview]]
@@ -35,13 +35,28 @@ class Rehearsal:
     def __init__(self, batches: Batches, writer: JournalWriter) -> None:
         self._batches = batches
         self._writer = writer
-        self.batch = next(batches, None)
+        self._batch: tuple[int, memoryview] | None = None
+        #: Whether the batch after the last one compared was looked for.
+        self._is_found = False
         #: Records compared, and inbound ones carried out.
         self.compared = 0
         self.carried = 0
+        #: No further batch is begun in one go with others when so many inbound records were carried out.
+        self.pause = NEVER
         #: Position of the inbound record that is being carried out, and behind the last record compared.
         self.at = 0
         self.end = 0
+
+    @property
+    def batch(self) -> tuple[int, memoryview] | None:
+        """The batch to compare with next, None behind the last one."""
+        if not self._is_found:
+            self._batch, self._is_found = next(self._batches, None), True
+        return self._batch
+
+    def is_at(self, batch: tuple[int, memoryview]) -> bool:
+        """Is this batch still to be compared?"""
+        return self._is_found and self._batch is batch
 
     def begin_batch(self) -> int:
         """Position of the recorded batch, or of a fresh one behind the journal's end."""
@@ -52,12 +67,28 @@ class Rehearsal:
         if self.batch is None:
             return self._writer.append(buffer, length, count, time_ns)
         begin, recorded = self.batch
-        if buffer[:length] != recorded:
+        if bytes(buffer[:length]) != bytes(recorded):  # views would be compared item by item
             raise _divergence(begin, recorded, buffer[:length])
         self.compared += count
         self.end = begin + length
-        self.batch = next(self._batches, None)
+        self._is_found = False
         return begin + length
+
+    def take_whole(self, walker: Walker) -> Begun | None:
+        """Let `walker` carry out the batches behind the last one compared, as far as it can; None where that is nowhere."""
+        if self._is_found or not walker.takes_whole or not isinstance(self._batches, Course):
+            return None
+        begun = walker.take_whole(self._batches, self.pause - self.carried)
+        if begun is not None:
+            self.tally(walker)
+            self.end = begun.position - SEAL_RECORD_BYTES
+        return begun
+
+    def tally(self, walker: Walker) -> None:
+        """Count what the walker did."""
+        carried, compared = walker.take_counts()
+        self.carried += carried
+        self.compared += compared
 
 
 def _divergence(begin: int, recorded: memoryview, replayed: memoryview) -> ReplayDivergence:
@@ -77,17 +108,6 @@ def _record_at(batch: memoryview, at: int) -> bytes:
     return bytes(batch[at : at + RECORD_HEADER_BYTES + ((length + 7) & ~7)])
 
 
-class Step(NamedTuple):
-    """An inbound record, or several orders that came on one connection in one turn: `records` of them from `position` on."""
-
-    position: int
-    kind: int
-    time_ns: int
-    link: int
-    payload: bytes
-    records: int = 1
-
-
 def inbound(batch: memoryview) -> Iterator[tuple[int, int, int, bytes]]:
     """(kind, time_ns, link, payload) of the records of a batch that change state."""
     at = 0
@@ -100,32 +120,6 @@ def inbound(batch: memoryview) -> Iterator[tuple[int, int, int, bytes]]:
         at += RECORD_HEADER_BYTES + ((length + 7) & ~7)
 
 
-def steps(batch: memoryview) -> Iterator[Step]:
-    """The records of a batch that change state, orders of one connection and turn together: one call takes them all."""
-    unpack, octets, at = HEADER.unpack_from, bytes(batch), 0
-    run: list[bytes] = []
-    position = time_ns = link = 0
-    while at < len(octets):
-        header = unpack(octets, at)
-        kind, length = header[1], header[3]
-        begin = at + RECORD_HEADER_BYTES
-        at = begin + ((length + 7) & ~7)
-        if kind == Kind.OUT:
-            continue
-        together = kind == Kind.IN and header[10] in ORDERS
-        if run and not (together and header[15] == link and header[5] == time_ns):
-            yield Step(position, Kind.IN, time_ns, link, b"".join(run), len(run))
-            run = []
-        if together:
-            if not run:
-                position, time_ns, link = header[4], header[5], header[15]
-            run.append(octets[begin : begin + length])
-        elif kind in INBOUND:
-            yield Step(header[4], kind, header[5], header[15], octets[begin : begin + length])
-    if run:
-        yield Step(position, Kind.IN, time_ns, link, b"".join(run), len(run))
-
-
 def replay(exchange: Exchange, rehearsal: Rehearsal, progress: Callable[[int], None] | None = None) -> None:
     """Carry out everything `rehearsal` has left; `progress` is told the position after each batch."""
     for position in turns(exchange, rehearsal):
@@ -134,24 +128,57 @@ def replay(exchange: Exchange, rehearsal: Rehearsal, progress: Callable[[int], N
 
 
 def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
-    """Carry out one batch after the other; the position of each. Raises ReplayDivergence."""
-    while rehearsal.batch is not None:
+    """Carry out one batch after the other, or many in one go; the position of the last one each time.
+
+    Raises ReplayDivergence.
+    """
+    walker = Walker(exchange)
+    while True:
+        begun = rehearsal.take_whole(walker) if exchange.fast_door else None
+        if begun is not None and begun.why == ENDED:
+            yield begun.position
+            continue
         batch = rehearsal.batch
-        for step in steps(batch[1]):
-            rehearsal.at = step.position
-            if step.records == 1:
-                carry_out(exchange, step.kind, step.time_ns, step.link, step.payload)
-            else:
-                exchange.receive(step.link, bytearray(step.payload), step.time_ns)
-            rehearsal.carried += step.records
-            if rehearsal.batch is not batch:
-                break  # an order larger than a batch went on in the next one
-        if rehearsal.batch is batch:
-            exchange.commit()
-        if rehearsal.batch is batch:
-            raise _divergence(*batch, memoryview(b""))  # nothing in it makes us say what it says
+        if batch is None:
+            return
+        if begun is not None and begun.why == LARGE:
+            exchange.go_on()
+        _carry_out_batch(exchange, rehearsal, walker, batch, 0 if begun is None else begun.at)
         exchange.take_closings()
         yield batch[0]
+
+
+def _carry_out_batch(
+    exchange: Exchange, rehearsal: Rehearsal, walker: Walker, batch: tuple[int, memoryview], at: int
+) -> None:
+    """Carry out a batch from offset `at` on, and compare it."""
+    begin, view = batch
+    while rehearsal.is_at(batch) and at < len(view):
+        why = PLAIN
+        if exchange.fast_door:
+            at, why = walker.walk(begin, view, at)
+            rehearsal.tally(walker)
+        if why == LARGE:
+            exchange.go_on()
+        elif why == PLAIN:
+            at = _carry_out_record(exchange, rehearsal, walker, view, at)
+    if rehearsal.is_at(batch):
+        exchange.commit()
+    if rehearsal.is_at(batch):
+        raise _divergence(*batch, memoryview(b""))  # nothing in it makes us say what it says
+
+
+def _carry_out_record(exchange: Exchange, rehearsal: Rehearsal, walker: Walker, view: memoryview, at: int) -> int:
+    """Carry out the record at offset `at` of a batch if it is an inbound one; the offset behind it."""
+    header = HEADER.unpack_from(view, at)
+    kind, length, link = header[1], header[3], header[15]
+    begin = at + RECORD_HEADER_BYTES
+    if kind in INBOUND:
+        rehearsal.at = header[4]
+        carry_out(exchange, kind, header[5], link, bytes(view[begin : begin + length]))
+        walker.know(link)
+        rehearsal.carried += 1
+    return int(begin + ((length + 7) & ~7))
 
 
 def carry_out(exchange: Exchange, kind: int, time_ns: int, link: int, payload: bytes) -> None:

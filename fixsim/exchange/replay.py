@@ -6,9 +6,10 @@ read, nothing is written.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from fixsim.errors import FixsimError, JournalError
+from fixsim.exchange.course import THE_END, Course, Until
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.laws import broken_laws
@@ -17,27 +18,7 @@ from fixsim.exchange.recovery import Rehearsal, inbound, started_with, turns
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.reader import Reader
-from fixsim.journal.record import HEADER
-from fixsim.layout import INBOUND, NIL, Kind
-from fixsim.limits import RECORD_HEADER_BYTES
-
-
-class Until(NamedTuple):
-    """Where a replay stops: behind the record at `position`, or behind the last one whose time is not above `time_ns`.
-
-    What follows from such a record, its answers, is part of it. None for no limit.
-    """
-
-    position: int | None = None
-    time_ns: int | None = None
-
-    def is_beyond(self, position: int, time_ns: int) -> bool:
-        """Does an inbound record at `position` of `time_ns` come after the end?"""
-        return (self.position is not None and position > self.position) or (self.time_ns is not None and time_ns > self.time_ns)
-
-
-#: No limit: to the end of what is sealed.
-THE_END: Final = Until()
+from fixsim.layout import NEVER, Kind
 
 
 class Digested(NamedTuple):
@@ -82,7 +63,7 @@ class Replay:
         """Raises JournalError for a journal that is empty, damaged at its beginning, or not there from the start."""
         config = started_with(begun(reader, until))
         self.reader, self.until = reader, until
-        self._rehearsal = Rehearsal(sealed(reader, until), Nowhere(0))
+        self._rehearsal = Rehearsal(Course(reader, until), Nowhere(0))
         self.exchange = Exchange(config, self._rehearsal, Unheard(reader), self._fetch, dictionary)
 
     @property
@@ -116,13 +97,13 @@ class Replay:
 
     def digests(self, every: int, progress: Callable[[int], None] | None = None) -> Iterator[Digested]:
         """As `run`, with the state digest after each `every` inbound records, at the end of that batch; 0 for none."""
-        due = every
+        due = self._rehearsal.pause = every or NEVER
         for begin in self._turns():
             if progress is not None:
                 progress(begin)
-            if every and self.inbound >= due:
-                due = self.inbound - self.inbound % every + every
+            if self.inbound >= due:
                 yield self.digest()
+                due = self._rehearsal.pause = self.inbound - self.inbound % every + every
 
     def digest(self) -> Digested:
         """The state digest now."""
@@ -155,33 +136,10 @@ def begun(reader: Reader, until: Until) -> bytes:
     """Payload of the START record a journal begins with. JournalError when there is none, or `until` is in front of it."""
     if reader.first != 0:
         raise JournalError(f"the journal begins at position {reader.first}: its start is missing", reader.first)
-    first = next(sealed(reader, until), None)
+    first = next(Course(reader, until), None)
     if first is None:
         raise JournalError("nothing is sealed in this journal up to there", 0)
     kind, _, _, payload = next(inbound(first[1]), (0, 0, 0, b""))
     if kind != Kind.START:
         raise JournalError(f"the journal does not begin with a START record at position {first[0]}", first[0])
     return payload
-
-
-def sealed(reader: Reader, until: Until) -> Iterator[tuple[int, memoryview]]:
-    """Sealed batches as (position, records); the last one is cut in front of the first inbound record beyond the end."""
-    for batch in reader.batches():
-        at = _first_beyond(batch.view, until) if until != THE_END else NIL
-        if at == NIL:
-            yield batch.begin, batch.view
-            continue
-        if at:
-            yield batch.begin, batch.view[:at]
-        return
-
-
-def _first_beyond(view: memoryview, until: Until) -> int:
-    """Offset of the first inbound record of a batch that comes after the end, NIL when there is none."""
-    at = 0
-    while at < len(view):
-        header = HEADER.unpack_from(view, at)
-        if header[1] in INBOUND and until.is_beyond(header[4], header[5]):
-            return at
-        at += RECORD_HEADER_BYTES + ((header[3] + 7) & ~7)
-    return NIL

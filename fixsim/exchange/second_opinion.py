@@ -7,6 +7,7 @@ that is said must be the recorded one, to the same session in the same order, fi
 The oracle has no capacities: a day on which one was reached cannot be judged further, and that is said.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -14,10 +15,12 @@ from typing import Any, Final, NamedTuple
 
 from fixsim.config import Config
 from fixsim.errors import FixsimError, JournalError, ReplayDivergence, UsageError
+from fixsim.exchange.course import THE_END, Course, Until
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import EVERYTHING, Member
+from fixsim.exchange.operator.orders import FILTERS, SIDES
 from fixsim.exchange.recovery import carry_out, started_with
-from fixsim.exchange.replay import THE_END, Digested, Nowhere, Unheard, Until, begun, sealed
+from fixsim.exchange.replay import Digested, Nowhere, Unheard, begun
 from fixsim.exchange.second_phases import SecondPhases
 from fixsim.exchange.second_risk import SecondRisk
 from fixsim.exchange.tape import Tape
@@ -65,7 +68,7 @@ class Voice(Tape):
         msg_type: bytes = b"", link: int = 0,
     ) -> int:  # fmt: skip
         """Note a record that is said; the position of the inbound one."""
-        if kind not in INBOUND:
+        if kind not in INBOUND and kind != Kind.EVENT:
             self.said.append(Said(kind, payload, session, run, seq, msg_type, link))
         return self.position
 
@@ -137,7 +140,7 @@ class SecondOpinion:
     def digests(self, every: int, progress: Callable[[int], None] | None = None) -> Iterator[Digested]:
         """As `run`, with the oracle's digest after each `every` inbound records, at the end of that batch; 0 for none."""
         due = every
-        for begin, view in sealed(self.reader, self.until):
+        for begin, view in Course(self.reader, self.until):
             self._take(view)
             if progress is not None:
                 progress(begin)
@@ -192,7 +195,7 @@ class SecondOpinion:
                 self._nothing_left(record)
                 self._carry_out(record)
                 self.inbound += 1
-            else:
+            elif record.kind != Kind.EVENT:  # happenings are told by who makes them happen, which is not the oracle
                 self._compare(record)
                 heard.add(record.link)
             self.position = record.end
@@ -216,10 +219,35 @@ class SecondOpinion:
         """Tell the oracle what a new configuration has changed."""
         if record.kind in (Kind.START, Kind.CONFIG):
             self._adopt(self.exchange.config)
+        elif record.kind == Kind.OPERATOR:
+            self._operate(json.loads(bytes(record.payload)))
         if record.kind in (Kind.START, Kind.CONFIG, Kind.LINK):
             for member in self.exchange.members.by_name.values():
                 if member.counterparty.permissions != EVERYTHING:
                     self._permissions[member.name.decode("latin-1")] = Permission.of(member.counterparty.permissions)
+
+    def _operate(self, said: dict[str, Any]) -> None:
+        """What an operator asks of orders and trades; the exchange has none, and so has answered nothing."""
+        arguments, now_ns = said["arguments"], self.exchange.venue_ns
+        if said["verb"] == "cancel-all":
+            self._cancel_all(arguments, now_ns)
+        elif said["verb"] in ("bust", "correct"):
+            terms = [arguments.get(name) for name in ("quantity", "price")] if said["verb"] == "correct" else [None, None]
+            if type(arguments.get("match_id")) is int:
+                qty, price = (None if text is None else str(text).encode() for text in terms)
+                self._say(self.oracle.amend(arguments["match_id"], now_ns, qty, price))
+
+    def _cancel_all(self, arguments: dict[str, Any], now_ns: int) -> None:
+        given = {name: str(arguments[name]) for name in FILTERS if arguments.get(name) is not None}
+        if "side" in given and given["side"] not in SIDES:
+            return
+        which: dict[str, Any] = {name: given[name] for name in ("session", "symbol") if name in given}
+        if "account" in given:
+            which["account"] = given["account"].encode()
+        if "side" in given:
+            which["side"] = bytes([SIDES[given["side"]]])
+        if given or arguments.get("all") is True:
+            self._say(self.oracle.cancel_all(now_ns, **which))
 
     def _adopt(self, config: Config) -> None:
         board, self.oracle.timestamp_digits = self.oracle.board, config.venue.timestamp_digits
@@ -269,7 +297,9 @@ class SecondOpinion:
             return
         if AT_CAPACITY in recorded:
             raise JournalError(f"a capacity was reached at position {record.position}: the oracle has none", record.position)
-        raise ReplayDivergence(record.position, self._bytes_of(record.position), self._packed(record.position, said))
+        # which record a session heard before is no opinion of the oracle's: it writes none
+        packed = self._packed(record.position, said, record.back)
+        raise ReplayDivergence(record.position, self._bytes_of(record.position), packed)
 
     def _nothing_left(self, following: Record | None) -> None:
         """Everything we had to say was recorded."""
@@ -278,12 +308,12 @@ class SecondOpinion:
             recorded = b"" if following is None else self._bytes_of(position)
             raise ReplayDivergence(position, recorded, self._packed(position, self._voice.said[0]))
 
-    def _packed(self, position: int, said: Said | None) -> bytes:
+    def _packed(self, position: int, said: Said | None, back: int = NIL) -> bytes:
         if said is None:
             return b""
         return pack(
             said.kind, position, self.time_ns, said.payload, session=said.session, run=said.run, seq=said.seq,
-            msg_type=said.msg_type[:2], link=said.link,
+            back=back, msg_type=said.msg_type[:2], link=said.link,
         )  # fmt: skip
 
     def _bytes_of(self, position: int) -> bytes:

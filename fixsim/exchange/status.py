@@ -12,6 +12,7 @@ from fixsim.exchange import orders
 from fixsim.exchange.auction import Auctions, Indication
 from fixsim.exchange.listings import Listing, Listings
 from fixsim.exchange.members import Member
+from fixsim.exchange.names import NAMES
 from fixsim.exchange.orders import required
 from fixsim.exchange.tape import Tape
 from fixsim.fix import tags
@@ -73,6 +74,8 @@ class Status:
         self.securities: dict[bytes, dict[int, bytes]] = {}
         #: TradSesReqID(335) and the TradingSessionID(336) asked for, empty for all, of each subscription: by SESSION row.
         self.watchers: dict[int, tuple[bytes, bytes]] = {}
+        #: Writes what has happened into the journal, for those who ask later.
+        self.note: Callable[..., None] = lambda event, **facts: None
         self._next_ns = 0
 
     # ---- SecurityStatusRequest(e)
@@ -141,6 +144,8 @@ class Status:
     def tell_phase(self, book: int, resumed: bool) -> None:
         """An instrument goes on in another phase, or its call was prolonged."""
         listing, row = self._listing(book), self.machine.books[book]
+        phase = NAMES[int(row["phase"])]
+        self.note("phase", symbol=listing.symbol.decode(), phase=phase, until_ns=int(row["until_ns"]))
         found = self.auctions.indication(book)
         self._listen(book)
         security = RESUME if resumed and row["phase"] == Phase.CONTINUOUS else WORDS[int(row["phase"])].security

@@ -10,15 +10,14 @@ import sys
 
 from numba import types
 
-from fixsim.engine.ascii import put_padded
 from fixsim.engine.batch import FULL, LARGE, run_frames
 from fixsim.engine.book import MORE, resume
 from fixsim.engine.checksum import crc32c
 from fixsim.engine.jit import kernel, loop
 from fixsim.engine.meter import add_stages, add_turns
 from fixsim.engine.scan import NINE, PREFIX, PREFIX_BYTES, SOH, ZERO
-from fixsim.engine.tape import gather_said, open_batch, seal_times
-from fixsim.engine.words import address_of, as_array, copy_bytes, load_word, quotient, store_word
+from fixsim.engine.tape import gather_said, open_batch, seal_times, set_time
+from fixsim.engine.words import address_of, as_array, copy_bytes, load_word, store_word
 from fixsim.gateway.meter import (
     FRAMES,
     HISTOGRAMS,
@@ -79,25 +78,6 @@ def venue_time(g, monotonic_ns):
     row = g.loop[0]
     elapsed = monotonic_ns - row["anchor_ns"]
     return row["venue_ns"] + elapsed + elapsed * row["rate_ppm"] // 1_000_000
-
-
-@kernel
-def set_time(m, now_ns, digits):
-    """The time of the turn, and its UTCTimestamp; the date in it is that of today already."""
-    tape = m.tape[0]
-    tape["now_ns"] = now_ns
-    stamp = tape["stamp"]
-    rest = now_ns % (86_400 * NS_PER_S)
-    second = quotient(rest, NS_PER_S)
-    fraction = rest - second * NS_PER_S
-    minute = quotient(second, 60)
-    hour = quotient(minute, 60)
-    put_padded(stamp, 9, hour, 2)
-    put_padded(stamp, 12, minute - hour * 60, 2)
-    put_padded(stamp, 15, second - minute * 60, 2)
-    for _ in range(9 - digits):
-        fraction = quotient(fraction, 10)
-    put_padded(stamp, 18, fraction, digits)
 
 
 # ---------------------------------------------------------------- counting

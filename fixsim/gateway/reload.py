@@ -44,8 +44,10 @@ class Reloader:
         faults += [fault for fault in change_faults(self._exchange, config) if fault[0].partition(".")[0] not in known]
         if faults:
             raise ConfigError(tuple(Fault(str(self._path), key, reason) for key, reason in faults))
+        told = [str(change) for change in changes]
         if changes:
-            self._exchange.reload(config, config_payload(config, who, why, self._exchange.venue_ns), now_ns)
+            payload = config_payload(config, who, why, self._exchange.venue_ns, told)
+            self._exchange.reload(config, payload, now_ns)
             for adopt in self._adopters:
                 adopt(config)
-        return [str(change) for change in changes]
+        return told

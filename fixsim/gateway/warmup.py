@@ -15,6 +15,9 @@ import numpy as np
 
 from fixsim.config import Capacities, Config, Counterparty, Instrument
 from fixsim.engine.jit import CACHE_FOLDER, CACHED
+from fixsim.engine.rehearse import rehearse, walk
+from fixsim.engine.seals import skim
+from fixsim.engine.track import Track
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.payloads import Hello
 from fixsim.feed.page import COUNTERS
@@ -136,6 +139,7 @@ def warm_up() -> None:
     exchange.tick(START_NS + NEXT_DAY_NS)
     exchange.commit()
     warm_up_loop(exchange)
+    warm_up_rehearsal(exchange)
 
 
 def warm_up_loop(exchange: Exchange) -> None:
@@ -148,3 +152,11 @@ def warm_up_loop(exchange: Exchange) -> None:
             loop.run(exchange.machine, tables, 0, True)
     finally:
         poller.close()
+
+
+def warm_up_rehearsal(exchange: Exchange) -> None:
+    """A journal in which nothing lies is read and carried out again."""
+    track = Track()
+    skim(track)
+    walk(exchange.machine, track)
+    rehearse(exchange.machine, track)

@@ -77,6 +77,11 @@ class Place(NamedTuple):
     crc: int
 
 
+#: From a place on over whole batches in the bytes of a segment, whose first lies at the position that is given: the place
+#: in front of the first thing that is not plainly a batch in order.
+Skim = Callable[[memoryview, int, Place], Place]
+
+
 class Stop(NamedTuple):
     """Why there is no batch: `position` of the first byte to blame, `end` of what is sealed; no reason means
     a clean end.
@@ -90,8 +95,10 @@ class Stop(NamedTuple):
 class Reader:
     """A journal directory, read. `directory` need not exist yet: that is an empty journal."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, skim: Skim | None = None) -> None:
+        """`skim`, where there is one, goes over batches quicker than this reader when it looks for the end."""
         self._segments = Segments(directory)
+        self._skim = skim
         self._known = Place(0, 0)
         self._hot: Segment | None = None
 
@@ -113,15 +120,18 @@ class Reader:
             if segment is not None and segment.first == first:
                 yield segment
 
-    def batches(self, position: int | None = None, *, live: bool = False) -> Iterator[Batch]:
+    def batches(self, position: int | None = None, *, live: bool = False, crc: int | None = None) -> Iterator[Batch]:
         """Sealed batches from `position` on, which is where a batch may begin (`Batch.end`), or None for the
         first.
 
         Ends where the sealed journal ends. Raises JournalCorrupt at damage in front of sealed records. With
         `live` a clean end is believed without searching behind it: for readers that come back every few
-        milliseconds.
+        milliseconds. `crc` is that of the seal in front of `position`, where the caller has checked it.
         """
-        place = self._place(self.first if position is None else position)
+        if position is None or crc is None:
+            place = self._place(self.first if position is None else position)
+        else:
+            place = Place(position, crc)
         while True:
             step = self._step(place)
             if isinstance(step, Stop):
@@ -180,8 +190,10 @@ class Reader:
         """
         if self.first != 0:
             raise JournalCorrupt(f"the journal begins at position {self.first}: the start is missing", 0)
-        for _ in self.batches(self._known.position):
-            pass
+        while next(self.batches(self._known.position), None) is not None:
+            if self._skim is not None:
+                octets, offset = self.locate(self._known.position - 1)
+                self._known = self._skim(octets, self._known.position - 1 - offset, self._known)
         while True:
             stop = self._step(self._known)
             if isinstance(stop, Stop):

@@ -1,11 +1,10 @@
 """The price of an auction, by trying every limit there is: most volume, then least surplus, then pressure, then reference."""
 
 from collections.abc import Iterable
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import NamedTuple
 
 from fixsim.reference.book import Book, Order, Side
-from fixsim.reference.number import EXACT
 
 
 class Outcome(NamedTuple):
@@ -24,8 +23,8 @@ class Outcome(NamedTuple):
         return self.buys - self.sells
 
 
-def outcome(book: Book, reference: Decimal | None, tick: Decimal) -> Outcome:
-    """What an auction of `book` comes to. `reference` is the reference price, `tick` the tick size."""
+def outcome(book: Book, reference: Decimal | None) -> Outcome:
+    """What an auction of `book` comes to; `reference` is the reference price, None for none."""
     prices = sorted({order.price for order in (*_orders(book.bids), *_orders(book.asks)) if order.price is not None})
     tried = [at_price(book, price) for price in prices]
     if not tried and reference is not None:
@@ -37,16 +36,13 @@ def outcome(book: Book, reference: Decimal | None, tick: Decimal) -> Outcome:
     best = [trial for trial in tried if trial.volume == volume]
     least = min(abs(trial.surplus) for trial in best)
     best = [trial for trial in best if abs(trial.surplus) == least]
-    low, high = best[0].price, best[-1].price
-    assert low is not None and high is not None
     if all(trial.surplus > 0 for trial in best):
         return best[-1]
     if all(trial.surplus < 0 for trial in best):
         return best[0]
     if reference is None:
-        ticks = EXACT.divide_int(EXACT.add(low, high), EXACT.multiply(2, tick)).to_integral_value(ROUND_FLOOR)
-        return at_price(book, ticks * tick)
-    return at_price(book, min(max(reference, low), high))
+        return best[-1]
+    return min(reversed(best), key=lambda trial: abs(_price(trial) - reference))
 
 
 def at_price(book: Book, price: Decimal) -> Outcome:
@@ -54,6 +50,11 @@ def at_price(book: Book, price: Decimal) -> Outcome:
     buys = _sum(order for order in _orders(book.bids) if order.price is None or order.price >= price)
     sells = _sum(order for order in _orders(book.asks) if order.price is None or order.price <= price)
     return Outcome(price, buys, sells)
+
+
+def _price(trial: Outcome) -> Decimal:
+    assert trial.price is not None
+    return trial.price
 
 
 def _orders(side: Side) -> Iterable[Order]:

@@ -16,6 +16,7 @@ from fixsim.reference.inquiry import Inquiries
 from fixsim.reference.listing import Board, Listing, Permission
 from fixsim.reference.message import Field, Inbound, Wire
 from fixsim.reference.number import EXACT, read_date, read_number, read_time, show_time, trading_day
+from fixsim.reference.operator import Interventions, Ledger
 from fixsim.reference.phases import CONTINUOUS, HALTED, SHUT, Floor
 from fixsim.reference.report import (
     Execution,
@@ -45,7 +46,7 @@ SCOPES: Final = ("session", "firm", "account", "instrument")
 
 #: Tags without which a message cannot be answered by its own kind of answer.
 NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
-    b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"x": (320,), b"V": (262,),
+    b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"q": (11, 530), b"x": (320,), b"V": (262,),
 }  # fmt: skip
 
 TOO_LATE: Final = Refusal(b"0", b"Too late to cancel")
@@ -66,7 +67,7 @@ class BookState(NamedTuple):
     asks: Ladder
 
 
-class ReferenceExchange:
+class ReferenceExchange(Interventions):
     """All books and every order ever accepted; ids are counters from 1."""
 
     def __init__(
@@ -87,6 +88,7 @@ class ReferenceExchange:
         self.names: dict[tuple[str, bytes], Order] = {}  # every ClOrdID accepted, of orders and requests
         self.open: dict[int, Order] = {}  # by OrderID, in the order they were accepted
         self.order_id = self.exec_id = self.match_id = 0  # the last ones given out
+        self.ledger = Ledger()
         self.inquiries = Inquiries(self.board, self.books)
         self._now_ns = 0
         self._handlers: dict[bytes, Callable[[str, Inbound], Iterable[Reply]]] = {
@@ -94,6 +96,7 @@ class ReferenceExchange:
             b"F": self._cancel,
             b"G": self._replace,
             b"H": self._order_status,
+            b"q": self._mass_cancel,
             b"x": self.inquiries.security_list,
             b"V": self.inquiries.market_data,
         }
@@ -528,6 +531,8 @@ class ReferenceExchange:
 
     def _say(self, order: Order, occasion: Occasion) -> Reply:
         listing = self.board.listed[order.symbol]
+        if occasion.exec_type == b"F" and occasion.execution is not None:
+            self.ledger.note(order, occasion.exec_id, occasion.execution)
         return Reply(order.session, order_report(order, listing, occasion, self.avg_px_decimals))
 
     def _time(self) -> bytes:

@@ -120,7 +120,7 @@ class Floor:
         """What an auction would come to now."""
         book, listing = self.books[symbol], self.board.listed[symbol]
         reference = book.last_trade[0] if book.last_trade else listing.reference_price
-        return outcome(book, reference, listing.tick_size)
+        return outcome(book, reference)
 
     def move(self, symbol: str, phase: str) -> Iterator[Happening | Fill]:
         """The instrument goes on with `phase`; everything that happens to orders because of that."""

@@ -49,6 +49,7 @@ class Occasion:
     ord_status_req_id: bytes | None = None
     execution: Execution | None = None
     restatement: bytes | None = None  # ExecRestatementReason(378)
+    exec_ref_id: int | None = None  # ExecRefID(19): of the report that spoke of an amended trade before
 
 
 def order_report(order: Order, listing: Listing, occasion: Occasion, avg_px_decimals: int) -> list[Field]:
@@ -63,6 +64,7 @@ def order_report(order: Order, listing: Listing, occasion: Occasion, avg_px_deci
         (11, occasion.cl_ord_id),
         *given((41, occasion.orig_cl_ord_id), (790, occasion.ord_status_req_id)),
         (17, b"%d" % occasion.exec_id),
+        *given((19, None if occasion.exec_ref_id is None else b"%d" % occasion.exec_ref_id)),
         (150, occasion.exec_type),
         (39, order.status),
         *given((378, occasion.restatement), (636, working), (1, order.account)),
@@ -73,7 +75,7 @@ def order_report(order: Order, listing: Listing, occasion: Occasion, avg_px_deci
         (40, order.ord_type),
         *given((44, price)),
         (59, order.time_in_force),
-        *(_last(execution, listing) if execution else ()),
+        *(_last(execution, listing) if execution and execution.qty else ()),
         *_progress(order, listing, avg_px_decimals),
         (60, occasion.transact_time),
         *(given((527, b"%d" % execution.match_id), (851, execution.liquidity)) if execution else ()),

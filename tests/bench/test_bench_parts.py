@@ -51,6 +51,9 @@ def test_the_fast_door_takes_the_whole_flow() -> None:
 def test_a_journal_is_recovered_to_its_end() -> None:
     figures = measure_recovery(PLAN, lambda line: None)
     assert figures["correct"] and figures["orders"] == 5_600 and figures["journal_bytes"] > 5_600 * 400
+    assert figures["messages"] > 2 * 5_600
+    for name in ("recovered_orders", "recovered_messages", "replayed_orders", "read_baseline_orders"):
+        assert figures[f"{name}_per_s"]["median"] > 0
 
 
 def test_journal_figures_stand_beside_a_bare_write(tmp_path: Path) -> None:

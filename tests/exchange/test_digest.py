@@ -103,6 +103,7 @@ def test_everything_a_conversation_remembers_changes_the_digest(stage: Stage) ->
     exchange = stage.exchange
     parts |= {"GoodTill": exchange.good_till, "Calendar": exchange.phases.calendar, "Status": exchange.status}
     parts |= {"Risk": exchange.risk, "Guard": exchange.guard}
+    parts["Amendments"] = exchange.amendments
     for kind, names in DIGESTED.items():
         for name in names:
             kept = getattr(parts[kind], name)

@@ -244,7 +244,7 @@ def test_a_call_ends_by_itself_is_judged_and_may_be_prolonged(stage: Stage) -> N
     assert stage.tick(MORNING_NS + 10 * S_NS) == [] and not heard
     assert len(stage.tick(MORNING_NS + 15 * S_NS)) == 2
     assert [(call.kind, call.found.price, call.found.lots, call.extensions) for call in heard] == [
-        (PHASES["volatility-auction"], 999, 5, 1)
+        (PHASES["volatility-auction"], 1000, 5, 1)
     ]
     assert stage.command("phase", symbol="AAPL")["phase"] == "continuous"
 

@@ -1,6 +1,9 @@
 """Makes the golden journals: a few recorded days, compressed, with what a replay of each must come to.
 
 PYTHONPATH=tests python -m replay.golden fixtures/journals
+PYTHONPATH=tests python -m replay.golden --check fixtures/journals
+
+With --check they are replayed, by any Python, with and without NUMBA_DISABLE_JIT.
 """
 
 import gzip
@@ -57,5 +60,24 @@ def unpack(folder: Path, directory: Path) -> None:
         (directory / packed.name.removesuffix(".gz")).write_bytes(gzip.decompress(packed.read_bytes()))
 
 
+def check(golden: Path) -> list[str]:
+    """Replay every golden journal below `golden` with both engines; their names. AssertionError for the first that differs."""
+    folders = sorted(path.parent for path in golden.glob("*/expected.json"))
+    for folder in folders:
+        with tempfile.TemporaryDirectory(prefix="fixsim-golden-") as scratch:
+            unpack(folder, Path(scratch) / "journal")
+            found = expected(Path(scratch) / "journal")
+        assert found == json.loads((folder / "expected.json").read_text()), folder.name
+    return [folder.name for folder in folders]
+
+
+def main(arguments: list[str]) -> None:
+    """Make them, or tell which of them came to what they must."""
+    if arguments[0] == "--check":
+        print(*check(Path(arguments[1])))
+    else:
+        make(Path(arguments[0]))
+
+
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    main(sys.argv[1:])

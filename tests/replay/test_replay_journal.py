@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from exchange.stage import DAY_NS
 
+from fixsim.exchange.course import Until
 from fixsim.exchange.digest import state_digest
-from fixsim.exchange.replay import Replay, Until
+from fixsim.exchange.replay import Replay
 from fixsim.exchange.second_opinion import SecondOpinion
 from fixsim.exchange.standing import find_standings
 from fixsim.fix.dictionary import fix44
@@ -211,6 +212,9 @@ def test_a_flipped_bit_is_damage_with_a_position(day: Day, tmp_path: Path, fixsi
     file.write_bytes(octets)
     code, out, err = fixsim("replay", tmp_path)
     assert (code, out) == (1, "") and "damaged at position" in err
+    code, out, err = fixsim("replay", tmp_path, "--json")
+    told = json.loads(out)
+    assert (code, told["verdict"]) == (1, "damaged") and f"position {told['position']}" in told["text"]
 
 
 @pytest.mark.parametrize(

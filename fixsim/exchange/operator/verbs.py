@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from fixsim.errors import UsageError
-from fixsim.exchange.operator import books, clock, risk, sessions
+from fixsim.exchange.operator import books, clock, news, orders, risk, sessions, trades
 from fixsim.exchange.operator.asked import Arguments, Verb
 
 if TYPE_CHECKING:
@@ -14,6 +14,10 @@ VERBS: Final[dict[str, Verb]] = {
     "sessions.reset": sessions.reset,
     "sessions.set-next": sessions.set_next,
     "sessions.disconnect": sessions.disconnect,
+    "cancel-all": orders.cancel_all,
+    "announce": news.announce,
+    "bust": trades.bust,
+    "correct": trades.correct,
     "shutdown": sessions.shutdown,
     "clock.show": clock.show,
     "clock.advance": clock.advance,
