@@ -40,7 +40,7 @@ SLACK_BYTES = 64
 TABLES: dict[str, np.dtype[Any]] = {
     "orders": ORDER,
     "names": NAME,
-    "name_index": np.dtype(np.int32),  # open addressing over NAME.hash, a power of two
+    "name_index": np.dtype(np.int32),  # open addressing over NAME.hash, a power of two; bits of the hash above the row
     "levels": LEVEL,
     "node_bits": np.dtype(np.int64),  # which children a ladder node has, bits 0 to 31
     "node_child": np.dtype(np.int32),  # LADDER_FAN children per node: a node, or at the bottom a LEVEL row
