@@ -190,6 +190,13 @@ class ReferenceExchange(Interventions):
         yield from self._happen(self.breakers.leave_call(symbol, phase))
         yield from self._happen(self.breakers.mind(self._now_ns))
 
+    def step(self, symbol: str, phase: str, now_ns: int) -> list[Reply]:
+        """The schedule of an instrument goes on to `phase`."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            self._let_know()
+            return [*self._happen(self.breakers.step(symbol, phase, now_ns))]
+
     def due(self, now_ns: int) -> list[Reply]:
         """A time has come: calls end, windows move, limit states and halts have lasted."""
         self._now_ns = now_ns

@@ -2,19 +2,24 @@
 
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 
 import pytest
 
-from exchange.stage import Field, Stage, rehearsed
+from exchange.stage import Field, Stage, rehearsed, shown
+from exchange.test_breaker_twins import Guarded
 from fixsim.config import Capacities, Config
+from fixsim.config.breakers import PROFILES
 from fixsim.config.reader import load, packaged
+from fixsim.config.schedules import changes
 from fixsim.exchange.breakers import STATES
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.laws import broken_laws
 from fixsim.exchange.names import NAMES
+from fixsim.reference.exchange import ReferenceExchange
+from fixsim.reference.listing import Listing
 from fixsim.units import format_utc_timestamp
 
 DAY_NS = 86_400_000_000_000
@@ -22,6 +27,7 @@ SECOND_NS = 1_000_000_000
 #: A Thursday without a holiday anywhere.
 MIDNIGHT_NS = int(datetime(2025, 11, 20, tzinfo=UTC).timestamp()) * SECOND_NS
 MOVES = 1_000
+ORACLE_MOVES = 500
 SESSIONS = ("ALPHA", "BRAVO", "CLOCK")
 #: From when to when most orders come: Frankfurt's pre-open to New York's close.
 BUSY_NS = (6 * 3_600 * SECOND_NS, 21 * 3_600 * SECOND_NS + 600 * SECOND_NS)
@@ -152,3 +158,77 @@ def test_the_day_ends_as_it_began(day: RandomDay) -> None:
 
 def test_the_day_is_the_same_when_it_is_carried_out_again(day: RandomDay) -> None:
     assert state_digest(rehearsed(day.stage.writer.batches)) == state_digest(day.stage.exchange)
+
+
+# ---------------------------------------------------------------- before the oracle
+
+
+def certain(config: Config) -> Config:
+    """The same days without chance: no call ends at random, so that the oracle knows when."""
+    asked = {entry.breaker for entry in config.instruments if entry.breaker is not None}
+    profiles = tuple(replace(PROFILES[name], random_end_s=0.0) for name in sorted(asked))
+    schedules = tuple(
+        replace(one, phases=tuple(replace(step, random_end_s=0.0) for step in one.phases)) for one in config.schedules
+    )
+    return replace(config, breakers=profiles, schedules=schedules)
+
+
+class ScheduledTwins(Guarded):
+    """Exchange and oracle through the same day; the oracle is told when a schedule goes on."""
+
+    def __init__(self) -> None:
+        config = certain(small_day())
+        self.stage = Stage(config, now_ns=MIDNIGHT_NS)
+        self.stage.log_on(*SESSIONS)
+        self.oracle = ReferenceExchange(
+            [Listing.of(instrument) for instrument in config.instruments],
+            breakers={one.symbol: found for one in config.instruments if (found := config.breaker_for(one)) is not None},
+            market_breaker=config.market_breaker,
+        )
+        self.checker = None
+        self.story = []
+        self.members = {one.symbol: one.schedule for one in config.instruments if one.schedule is not None}
+        self.oracle.floor.phases.update(dict.fromkeys(self.members, "closed"))
+        self.oracle.breakers.regular.update(dict.fromkeys(self.members, "closed"))
+        self.coming = [
+            (change.ns, place, symbol, change.phase, change.day)
+            for place, schedule in enumerate(config.schedules)
+            for change in changes(schedule, date(2025, 11, 20), 1)
+            for symbol, name in self.members.items()
+            if name == schedule.name
+        ]
+        self.coming.sort(key=lambda one: one[:2])
+
+    def wait_until(self, end_ns: int) -> None:
+        """Time passes, and stops at everything that is due."""
+        while self.stage.exchange.next_deadline_ns() <= end_ns:
+            now_ns = self.stage.now_ns = max(self.stage.now_ns, self.stage.exchange.next_deadline_ns())
+            said = self.stage.tick(now_ns)
+            self.story.append(f"@ {format_utc_timestamp(now_ns, 3).decode()}")
+            replies = []
+            while self.coming and self.coming[0][0] <= now_ns:
+                _, _, symbol, phase, day = self.coming.pop(0)
+                replies += self.oracle.step(symbol, phase, now_ns)
+                if phase == "closed":
+                    replies += self.oracle.end_day(symbol, day, now_ns)
+            replies += self.oracle.due(now_ns)
+            self.compare(said, [(reply.session, reply.fields) for reply in replies])
+        self.stage.now_ns = end_ns
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_oracle_has_the_same_day(seed: int) -> None:
+    twins, source = ScheduledTwins(), RandomDay(seed)
+    source.stage = twins.stage
+    source.listings = list(twins.stage.exchange.listings.by_symbol.values())
+    begin, end = BUSY_NS
+    for number, moment_ns in enumerate(sorted(source.random.randrange(begin, end) for _ in range(ORACLE_MOVES)), 1):
+        twins.wait_until(MIDNIGHT_NS + moment_ns)
+        session, fields = source.message(number)
+        wire = [*fields, (34, b"%d" % (twins.stage.numbers[session] + 1))]
+        twins.story.append(f"> {session} {shown(fields)}")
+        said = twins.stage.say(session, fields)
+        twins.compare(said, [(one.session, one.fields) for one in twins.oracle.receive(session, wire, twins.stage.now_ns)])
+        twins.compare_books()
+    twins.wait_until(MIDNIGHT_NS + DAY_NS - 1)
+    assert twins.oracle.match_id > 50, "there was trading"
