@@ -101,6 +101,7 @@ class Exchange:
         self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.gate, self.commit)
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.amendments = Amendments(self.machine, self.tape, self.listings, self.make_room)
+        self.amendments.amended = self.risk.amend
         mass_cancel = MassCancel(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
