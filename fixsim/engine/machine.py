@@ -56,7 +56,7 @@ TABLES: dict[str, np.dtype[Any]] = {
     "party_holdings": np.dtype(np.int32),  # beside it: the HOLDING row of that owner, NIL for none
     "party_index": np.dtype(np.int32),  # open addressing over session, account and book, a power of two
     "duplicates": DUPLICATE,  # a ring
-    "duplicate_index": np.dtype(np.int64),  # number of the newest row of each hash, counted from 1; a power of two
+    "duplicate_index": np.dtype(np.int64),  # two for each hash: number of its newest row, from 1, and when all are out of date
     "core": CORE,  # one row
     "tape": TAPE,  # one row
     "batch": np.dtype(np.uint8),  # the batch being written
@@ -192,7 +192,7 @@ def new_machine(sizes: Sizes) -> Machine:
             "party_holdings": OWNERS_EACH * sizes.parties,
             "party_index": _power_of_two(2 * sizes.parties),
             "duplicates": _power_of_two(sizes.duplicates),
-            "duplicate_index": _power_of_two(sizes.duplicates),
+            "duplicate_index": 2 * _power_of_two(sizes.duplicates),
             "core": 1,
             "tape": 1,
             "words": (BATCH_BYTES + (2 << 20)) // 8,

@@ -167,8 +167,11 @@ def terms_hash(owner, book, kind, price, lots):
 @leaf
 def find_duplicate(m, owner, book, kind, price, lots, now_ns):
     """Was an order with these terms accepted from `owner` so lately that another may not follow?"""
+    place = 2 * (terms_hash(owner, book, kind, price, lots) & (m.duplicates.size - 1))
+    if m.duplicate_index[place + 1] <= now_ns:
+        return False  # whatever has this hash is out of date: nearly always
     newest = np.int64(m.core[0]["duplicates"])
-    at = np.int64(m.duplicate_index[terms_hash(owner, book, kind, price, lots) & (m.duplicate_index.size - 1)])
+    at = np.int64(m.duplicate_index[place])
     # rows are counted from 1; those that the ring has written over are older than all that are left
     while at > 0 and at > newest - m.duplicates.size:
         row = m.duplicates[(at - 1) & (m.duplicates.size - 1)]
@@ -192,12 +195,14 @@ def remember_terms(m, owner, book, kind, price, lots, now_ns):
     core = m.core[0]
     number = np.int64(core["duplicates"]) + 1
     core["duplicates"] = number
-    at = terms_hash(owner, book, kind, price, lots) & (m.duplicate_index.size - 1)
+    place = 2 * (terms_hash(owner, book, kind, price, lots) & (m.duplicates.size - 1))
     row = m.duplicates[(number - 1) & (m.duplicates.size - 1)]
-    row["time_ns"], row["until_ns"] = now_ns, now_ns + m.owners[owner]["duplicate_ns"]
+    until_ns = now_ns + np.int64(m.owners[owner]["duplicate_ns"])
+    row["time_ns"], row["until_ns"] = now_ns, until_ns
     row["price"], row["lots"], row["kind"], row["owner"], row["book"] = price, lots, kind, owner, book
-    row["before"] = m.duplicate_index[at]
-    m.duplicate_index[at] = number
+    row["before"] = m.duplicate_index[place]
+    m.duplicate_index[place] = number
+    m.duplicate_index[place + 1] = max(until_ns, np.int64(m.duplicate_index[place + 1]))
 
 
 # ---------------------------------------------------------------- what an order is worth

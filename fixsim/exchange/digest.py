@@ -186,6 +186,7 @@ NOT_STATE: Final = {
     "Validator._strictness": _CONFIGURED,
     "Validator._trailer": _WIRED,
     "Exchange.amendments": _WIRED,
+    "Amendments.amended": _WIRED,
     "Amendments.listings": _WIRED,
     "Amendments.machine": _WIRED,
     "Amendments.make_room": _WIRED,

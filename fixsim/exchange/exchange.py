@@ -104,6 +104,7 @@ class Exchange:
         self.desk.look = self.breakers.look
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.amendments = Amendments(self.machine, self.tape, self.listings, self.make_room)
+        self.amendments.amended = self.risk.amend
         mass_cancel = MassCancel(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()

@@ -324,7 +324,7 @@ class Risk:
         self.revalue(keeps_result=True)
 
     def _count_orders(self) -> None:
-        """Each open order finds its party again and is counted by its owners."""
+        """Each order that is remembered finds its party again; those that are open are counted by its owners."""
         machine = self.machine
         by_book = {listing.book: listing for listing in self.listings.by_symbol.values()}
         for echo in range(int(self.core["echoes_fresh"])):
@@ -333,7 +333,7 @@ class Risk:
                 self._owner(Scope.ACCOUNT, account.decode("latin-1"))
             machine.echoes[echo]["account"] = self.account_owner(account)
         used: Any = machine.orders[: int(self.core["orders_fresh"])]
-        for slot in np.nonzero((used["level"] != NIL) & (used["names"] > 0))[0]:
+        for slot in np.nonzero(used["names"] > 0)[0]:
             row = used[slot]
             member, echo = self.members.by_slot[int(row["session"])], int(row["echo"])
             account_owner = NIL if echo == NIL else int(machine.echoes[echo]["account"])
@@ -348,7 +348,8 @@ class Risk:
             row["party"] = draft.party
             if row["price"]:
                 row["worth"] = row["price"]
-            self._count_order(row)
+            if row["level"] != NIL:
+                self._count_order(row)
 
     def _count_order(self, row: Any) -> None:
         party, lots, buys = int(row["party"]), int(row["leaves"]), int(row["side"]) == ord("1")
@@ -360,6 +361,31 @@ class Risk:
             holding = int(self.machine.party_holdings[place])
             if holding != NIL:
                 self.machine.holdings[holding]["buys" if buys else "sells"] += lots
+
+    def amend(self, slot: int, before: tuple[int, int], after: tuple[int, int]) -> None:
+        """A trade of an order, (lots, ticks), becomes another, 0 lots for a bust. Its row is changed already."""
+        row: Any = self.machine.orders[slot]
+        party = int(row["party"])
+        if party == NIL:
+            return
+        factor, book = int(self.machine.parties[party]["factor"]), self.machine.books[int(row["book"])]
+        buys, less, unit = int(row["side"]) == ord("1"), before[0] - after[0], int(book["mark"]) * factor
+        sign = 1 if buys else -1
+        for place in range(OWNERS_EACH * party, OWNERS_EACH * party + int(self.machine.parties[party]["count"])):
+            owner: Any = self.machine.owners[int(self.machine.party_owners[place])]
+            holding = int(self.machine.party_holdings[place])
+            if row["level"] != NIL:
+                owner["open_buy" if buys else "open_sell"] += int(row["worth"]) * less * factor
+            if holding == NIL:
+                continue
+            held: Any = self.machine.holdings[holding]
+            if row["level"] != NIL:
+                held["buys" if buys else "sells"] += less
+            position = int(held["position"])
+            held["position"] = position - sign * less
+            owner["net"] -= sign * less * unit
+            owner["gross"] += (abs(position - sign * less) - abs(position)) * unit
+            owner["spent"] += sign * (after[0] * after[1] - before[0] * before[1]) * factor
 
     # ---- marks and days
 

@@ -467,6 +467,19 @@ class RiskDesk:
                 owner.positions[order.symbol] = owner.positions.get(order.symbol, Decimal(0)) + signed
                 owner.spent += self.value(listing, price, signed)
 
+    def amended(
+        self, order: Order, before: tuple[Decimal, Decimal], after: tuple[Decimal, Decimal], listing: Listing
+    ) -> None:
+        """A trade, (quantity, price), of an order became another: 0 for a bust."""
+        if order.order_id not in self.worth:
+            return
+        less = before[0] - after[0] if order.is_buy else after[0] - before[0]
+        spent = self.value(listing, after[1], after[0]) - self.value(listing, before[1], before[0])
+        for owner in self._of(order):
+            if owner.holds:
+                owner.positions[order.symbol] = owner.positions.get(order.symbol, Decimal(0)) - less
+                owner.spent += spent if order.is_buy else -spent
+
     def is_due(self, books: Mapping[str, Book], now_ns: int) -> bool:
         """Are positions to be valued anew?"""
         moved = any(book.last_trade and self.marks.get(name) != book.last_trade[0] for name, book in books.items())

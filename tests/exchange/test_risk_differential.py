@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exchange.limited import FIRMS, limited
 from exchange.stage import DAY_NS, Said
 from exchange.test_differential import Event, Order, Twins
+from exchange.test_operator_twins import Amend, Meeting, Operated, meeting
 from fixsim.config import Limits
 from fixsim.reference.risk import RiskDesk
 
@@ -129,3 +130,20 @@ def test_both_exchanges_refuse_the_same_orders_in_a_long_flow(seed: int) -> None
             if happening.verb == "kill":
                 events += [Order("second"), Order("unkill", happening.symbol)]
     LimitedTwins(*some_limits(random)).run(events, every=10)
+
+
+class Amended(LimitedTwins, Operated):
+    """Limits, and trades that are taken back or corrected."""
+
+
+@pytest.mark.parametrize("seed", range(8 if PLAIN else 40))
+def test_both_exchanges_know_of_positions_that_a_bust_or_a_correction_changed(seed: int) -> None:
+    random = Random(seed)
+    twins = Amended(*some_limits(random))
+    for number in range(150):
+        if random.random() < 0.2:
+            twins.interfere(Amend(random.randint(0, 50), random.choice((0, 0, 50, 100)), random.randint(-3, 3)))
+            continue
+        what = Meeting(random.randint(0, 2), random.random() < 0.5, random.randint(999, 1_001), random.randint(1, 4), "0")
+        twins.happen(meeting(number, what) if random.random() < 0.95 else Order("second"))
+    twins.compare_books()
