@@ -22,6 +22,7 @@ from fixsim.config import (
     JournalSettings,
     Permissions,
     Process,
+    ShadowSettings,
     StreetSettings,
     Tls,
     Venue,
@@ -47,6 +48,7 @@ TABLES = {
     "cpu_affinity": CpuAffinity,
     "[street]": StreetSettings,
     "[console]": Console,
+    "[shadow]": ShadowSettings,
     "[tls]": Tls,
 }
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.M)
