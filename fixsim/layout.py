@@ -81,8 +81,14 @@ SEAL: Final = np.dtype(
     ]
 )
 
-#: Payload of a RESEND record: MsgSeqNums, both inclusive.
-RESEND: Final = np.dtype([("begin", "<i8"), ("end", "<i8")])
+#: Payload of a RESEND record: what is said again, and how far back the journal is looked at for it.
+RESEND: Final = np.dtype(
+    [
+        ("begin", "<i8"),  # first MsgSeqNum said again
+        ("end", "<i8"),  # last one
+        ("floor", "<i8"),  # what was said in front of this position is covered by a GapFill
+    ]
+)
 
 assert RECORD.itemsize == RECORD_HEADER_BYTES
 assert SEAL.itemsize % RECORD_ALIGN == 0
@@ -120,6 +126,15 @@ class Inst:
 
     REINSTATE: Final = 1  # J: aside while trading is halted, back afterwards
     CANCEL: Final = 2  # K: gone when trading is halted
+
+
+class Corridor:
+    """Whether trades of an instrument are bounded, and what moves the bounds."""
+
+    NONE: Final = 0
+    FIXED: Final = 1  # nothing but time and auctions
+    LAST: Final = 2  # each trade: `width` ten-thousandths of its price to either side
+    RANGE: Final = 3  # each new high or low of the window: `width` ticks from the other end
 
 
 #: One order, open or remembered. 96 bytes.
@@ -222,7 +237,24 @@ BOOK: Final = np.dtype(
         ("phase", "u1"),  # Phase
         ("symbol_length", "u1"),
         ("symbol", "u1", (64,)),  # Symbol(55)
-        ("spare", "u1", (4,)),
+        ("corridor", "u1"),  # Corridor
+        ("confined", "u1"),  # 1: no order may rest at a price at which it might not trade
+        ("state", "u1"),  # what its breaker is doing, see exchange/breakers.py
+        ("alarm", "u1"),  # 1: its breaker must look at it before anything else happens
+        ("floor", "<i8"),  # lowest and highest price of a trade, ticks, where there is a corridor
+        ("ceiling", "<i8"),
+        ("outer_floor", "<i8"),  # what a moving corridor never leaves
+        ("outer_ceiling", "<i8"),
+        ("width", "<i8"),  # of a corridor that moves, see Corridor
+        ("low", "<i8"),  # lowest and highest trade of the window, ticks; 0 for none
+        ("high", "<i8"),
+        ("slice_low", "<i8"),  # the same of the present slice of the window
+        ("slice_high", "<i8"),
+        ("slice_sum", "<i8"),  # of the prices of its trades
+        ("slice_trades", "<i8"),  # their number
+        ("slice_ns", "<i8"),  # venue time of the first of them
+        ("weight", "<i8"),  # of one tick in the index, 0 outside of it
+        ("counted", "<i8"),  # ticks at which it stands in the index
     ]
 )
 
@@ -280,6 +312,7 @@ CORE: Final = np.dtype(
         ("sessions_id", "<i8"),  # last session id given
         ("link", "<i8"),  # last connection number given
         ("venue_ns", "<i8"),  # venue time where an operator drives it, ns since 1970 UTC; 0 where it is the time of the turn
+        ("floor", "<i8"),  # journal position in front of which nothing is said again
         ("orders_fresh", "<i4"),  # rows never used begin here
         ("orders_free", "<i4"),  # head of the list of rows to use again
         ("names_fresh", "<i4"),
@@ -309,6 +342,9 @@ CORE: Final = np.dtype(
         ("restatement", "<i4"),  # ExecRestatementReason(378) of the report being said, 0 for none; never outlives it
         ("idle", "<i4"),
         ("random", "<u8"),  # where the random numbers of the venue stand
+        ("index", "<i8"),  # sum of weight x ticks over the instruments of the index
+        ("index_alarm", "<i8"),  # the index at or below which everything stops, a negative number for none
+        ("alarm", "<i8"),  # 1: some breaker must look before anything else happens
         ("spare", "<i4"),
     ]
 )
@@ -463,6 +499,9 @@ LOOP: Final = np.dtype(
         ("journal", "<i8"),  # file descriptor of the segment
         ("first", "<i8"),  # position of the segment's first byte
         ("last", "<i8"),  # position behind which no batch may begin in this segment
+        ("map", "<i8"),  # where the segment lies in memory, 0 for nowhere
+        ("ready", "<i8"),  # bytes of the segment, from its first, up to which its pages there may be written at no cost
+        ("shed", "<i8"),  # bytes of the segment, from its first, whose pages there were let go
         ("position", "<i8"),  # where the next batch lies
         ("crc", "<i8"),  # CRC of the last seal
         ("sync", "<i8"),  # 1: a batch is on the disk before it is sent

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import Column, Select, and_, or_, select
+from sqlalchemy import Column, Select, TextClause, and_, or_, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from fixsim.audit.server import READER
@@ -52,13 +52,13 @@ class Filters:
         return given
 
 
-def rendered(statement: Select[Any]) -> tuple[str, list[Any]]:
+def rendered(statement: Select[Any] | TextClause) -> tuple[str, list[Any]]:
     """A statement as asyncpg takes it: text with $1, $2, and their values."""
     compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
 
 
-async def fetch(connection: asyncpg.Connection, statement: Select[Any]) -> list[Row]:
+async def fetch(connection: asyncpg.Connection, statement: Select[Any] | TextClause) -> list[Row]:
     """All rows of a short answer."""
     text, values = rendered(statement)
     return [dict(row) for row in await connection.fetch(text, *values)]

@@ -179,7 +179,7 @@ class Rows:
                 self._add_message(header, payload)
             elif kind == Kind.RESEND:
                 if part == 0 or position != skip_to:
-                    first, last = RESEND_BODY.unpack(payload)
+                    first, last, _ = RESEND_BODY.unpack(payload)
                     self._add_event(header, "resent", first, last, None)
                 yield Resend(position, header[5], header[6], header[7], header[15])
             elif kind in _MARKERS:

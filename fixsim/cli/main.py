@@ -37,6 +37,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "top": ("fixsim.cli.top", "top", "Watch a running exchange live: rates, latency, pauses, processes."),
     "profile": ("fixsim.cli.profile", "profile", "Write a report on the latency of the next seconds, with a picture."),
     "console": ("fixsim.cli.console", "console", "Show metrics over HTTP (serve runs this itself)."),
+    "shadow": ("fixsim.cli.shadow", "shadow", "Follow an exchange: compare every byte, take snapshots, take its place."),
+    "snapshot": ("fixsim.cli.shadow", "snapshot", "Write the state of an exchange to a file; the next start is quick."),
     "ship": ("fixsim.cli.ship", "ship", "Copy a journal into Postgres (serve runs this itself)."),
     "bench": ("fixsim.cli.bench", "bench", "Measure what the exchange costs on this machine."),
     "password": ("fixsim.cli.password", "password", "Hash a password for the configuration."),

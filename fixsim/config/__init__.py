@@ -23,7 +23,7 @@ from fixsim.config.model import (
 )
 from fixsim.config.reader import default_config, load, packaged
 from fixsim.config.risk import Limits, Rate, Risk
-from fixsim.config.running import Console, CpuAffinity, Process, StreetSettings
+from fixsim.config.running import Console, CpuAffinity, Process, ShadowSettings, StreetSettings
 
 __all__ = [
     "SECRET",
@@ -41,6 +41,7 @@ __all__ = [
     "Process",
     "Rate",
     "Risk",
+    "ShadowSettings",
     "StreetSettings",
     "Tls",
     "Venue",

@@ -12,9 +12,10 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
+from fixsim.config.breakers import Breaker, MarketBreaker, named
 from fixsim.config.checks import between, each_one_of, one_of
 from fixsim.config.risk import Limits, Rate, Risk, most_fitting
-from fixsim.config.running import Console, Process, StreetSettings
+from fixsim.config.running import Console, Process, ShadowSettings, StreetSettings
 from fixsim.config.schedules import Schedule
 from fixsim.limits import (
     ACCOUNTS_MAX,
@@ -179,6 +180,8 @@ class Instrument:
     schedule: str | None = None
     #: How orders meet.
     matching: str = field(default="price-time", metadata=one_of("price-time"))
+    #: What stops it when its price runs away: a name of `[[breakers]]`, or a ready-made one; needs a reference price.
+    breaker: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -337,6 +340,10 @@ class JournalSettings:
     durability: str = field(default="os", metadata=one_of("os", "sync"))
     #: Size of one segment file.
     segment_bytes: int = field(default=SEGMENT_BYTES, metadata=between(SEGMENT_BYTES, 1 << 34))
+    #: How long what was said can be asked for again; older segments are retired. 0 keeps everything.
+    resend_retention_s: int = field(default=0, metadata=between(0, 10 * 366 * 86_400))
+    #: What is retired is compressed and stays readable; false removes it.
+    archive: bool = True
 
 
 @dataclass(frozen=True)
@@ -379,6 +386,8 @@ class Config:
     instruments: tuple[Instrument, ...] = ()
     counterparties: tuple[Counterparty, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    breakers: tuple[Breaker, ...] = ()
+    market_breaker: MarketBreaker | None = None
     house: House | None = None
     risk: Risk = Risk()
     limits: tuple[Limits, ...] = ()
@@ -390,6 +399,7 @@ class Config:
     process: Process = Process()
     street: StreetSettings = StreetSettings()
     console: Console = Console()
+    shadow: ShadowSettings = ShadowSettings()
 
     @cached_property
     def _symbols(self) -> tuple[str, ...]:
@@ -403,6 +413,22 @@ class Config:
         """The instrument called `symbol`; made from a pattern it carries that symbol. None when unknown."""
         entry = _entry_for(self.instruments, self._symbols, symbol, TEXT_BYTES_MAX)
         return replace(entry, symbol=symbol) if entry is not None and entry.is_pattern else entry
+
+    def breaker_for(self, instrument: Instrument) -> Breaker | None:
+        """The breaker an instrument asks for, None when nothing stops it."""
+        return None if instrument.breaker is None else named(self.breakers, instrument.breaker)
+
+    def index_weights(self) -> dict[str, int]:
+        """By symbol, what one tick of a constituent counts in the index of the market-wide breaker."""
+        if self.market_breaker is None:
+            return {}
+        weights = {entry.symbol: entry.weight for entry in self.market_breaker.constituents}
+        chosen = [entry for entry in self.instruments if entry.symbol in weights]
+        decimals = max((entry.price_decimals for entry in chosen), default=0)
+        return {
+            entry.symbol: weights[entry.symbol] * entry.tick_mantissa * 10 ** (decimals - entry.price_decimals)
+            for entry in chosen
+        }
 
     def counterparty_for(self, sender_comp_id: str) -> Counterparty | None:
         """The entry, exact or pattern, by which `sender_comp_id` may log on. None when nobody may."""

@@ -7,13 +7,14 @@ An order that fills more makers than one batch has room for stops in front of a 
 
 import numpy as np
 
+from fixsim.engine.corridor import is_beyond, is_outside, is_watched, note_trade
 from fixsim.engine.index import add_name
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, part
 from fixsim.engine.ladder import HEIGHT_MAX, ladder_first_from, price_key
 from fixsim.engine.levels import MARKET, leave, own_side, park, rest, unlink, unpark
 from fixsim.engine.memory import close, limit_names, retire, take_order
 from fixsim.engine.report import report
-from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace
+from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace, risk_reprice
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL, PARKED, Phase
 from fixsim.limits import PRICE_TICKS_MAX
@@ -21,6 +22,7 @@ from fixsim.limits import PRICE_TICKS_MAX
 #: What an order kernel returns.
 DONE = 0
 MORE = 1  # the batch is full: seal it, then `resume`
+HELD = 2  # a breaker must look at `core.taker` before it goes on: `exchange.breakers`
 
 IOC = 0x33
 FOK = 0x34
@@ -30,14 +32,14 @@ NEW, PARTIALLY_FILLED, FILLED, CANCELED, REPLACED, EXPIRED, TRADE = 0x30, 0x31, 
 SUSPENDED, RESTATED = 0x39, 0x44
 CONTINUOUS, CLOSING_AUCTION = Phase.CONTINUOUS, Phase.CLOSING_AUCTION
 #: ExecRestatementReason(378).
-ON_TRADING_HALT, EXCHANGE_OPTION = 6, 8
+REPRICING, ON_TRADING_HALT, EXCHANGE_OPTION = 3, 6, 8
 ADDED_LIQUIDITY, REMOVED_LIQUIDITY = 0x31, 0x32
 
 
 # ---------------------------------------------------------------- matching
 
 
-@kernel
+@part
 def fill(m, taker, maker, row, lots):
     """Trade `lots` of `taker` against `maker`, the oldest order of LEVEL row `row`, and report it to both."""
     price = np.int64(m.levels[row]["price"])
@@ -75,21 +77,30 @@ def limit_key(order, opposite):
     return price_key(opposite, np.int64(order["price"]))
 
 
-@kernel
+@part
 def match(m, slot):
-    """Trade as long as the price allows; False when the batch has no room for another fill."""
+    """Trade as long as the price allows. Returns DONE, MORE when the batch has no room, HELD when a breaker must look first."""
     order = m.orders[slot]
+    book = np.int64(order["book"])
+    watched = is_watched(m.books[book])
     opposite = own_side(order) ^ 1
     limit = limit_key(order, opposite)
     while order["leaves"] > 0:
         row = np.int64(m.sides[opposite]["best"])
-        if row == NIL or price_key(opposite, np.int64(m.levels[row]["price"])) > limit:
+        if row == NIL:
             break
+        price = np.int64(m.levels[row]["price"])
+        if price_key(opposite, price) > limit:
+            break
+        if watched and is_outside(m.books[book], price):
+            return HELD
         if not has_tape_room(m):
-            return False
+            return MORE
         maker = np.int64(m.levels[row]["head"])
         fill(m, slot, maker, row, min(np.int64(order["leaves"]), np.int64(m.orders[maker]["leaves"])))
-    return True
+        if watched and not note_trade(m, book, price):
+            return HELD
+    return DONE
 
 
 @kernel
@@ -98,11 +109,13 @@ def can_fill_whole(m, slot):
     order = m.orders[slot]
     opposite = own_side(order) ^ 1
     limit = limit_key(order, opposite)
+    book = m.books[np.int64(order["book"])]
     wanted = np.int64(order["leaves"])
     row = np.int64(m.sides[opposite]["best"])
     while row != NIL and wanted > 0:
-        key = price_key(opposite, np.int64(m.levels[row]["price"]))
-        if key > limit:
+        price = np.int64(m.levels[row]["price"])
+        key = price_key(opposite, price)
+        if key > limit or is_outside(book, price):
             break
         wanted -= np.int64(m.levels[row]["lots"])
         row = ladder_first_from(m, opposite, key + 1)
@@ -121,19 +134,32 @@ def cancel_rest(m, slot, exec_type, name, orig, route):
 
 @kernel
 def work(m, slot):
-    """Match an accepted order and settle what is left of it. Returns DONE or MORE."""
+    """Match an accepted order and settle what is left of it. Returns DONE, MORE or HELD."""
     order = m.orders[slot]
     if m.books[order["book"]]["phase"] != CONTINUOUS or order["tif"] == AT_THE_CLOSE:
+        m.core[0]["taker"] = NIL
         return hold(m, slot)
-    whole = order["tif"] != FOK or order["cum"] > 0 or can_fill_whole(m, slot)
-    if whole and not match(m, slot):
-        m.core[0]["taker"] = slot
-        return MORE
-    m.core[0]["taker"] = NIL
+    if order["tif"] != FOK or order["cum"] > 0 or can_fill_whole(m, slot):
+        stopped = match(m, slot)
+        if stopped != DONE:
+            m.core[0]["taker"] = slot
+            return stopped
+    return settle(m, slot)
+
+
+@kernel
+def settle(m, slot):
+    """What is left of an order that has met whom it could: nothing, a cancel, or a place in the book. Returns DONE or HELD."""
+    order = m.orders[slot]
+    core = m.core[0]
+    core["taker"] = NIL
     if order["leaves"] == 0:
         close(m, slot)
-    elif order["tif"] == FOK or order["tif"] == IOC or order["ord_type"] == MARKET:
+    elif not may_rest(m, slot):
         cancel_rest(m, slot, CANCELED, np.int64(order["name"]), NIL, np.int64(order["echo"]))
+    elif m.books[order["book"]]["confined"] != 0 and is_beyond(m.books[order["book"]], order["side"], order["price"]):
+        core["taker"] = slot
+        return HELD
     else:
         rest(m, slot)
     return DONE
@@ -168,7 +194,7 @@ def waits(m, order):
 
 @kernel
 def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin, length):
-    """Accept a NewOrderSingle(D): report it, match it, settle it. Returns DONE or MORE.
+    """Accept a NewOrderSingle(D): report it, match it, settle it. Returns DONE, MORE or HELD.
 
     `side`, `ord_type`, `tif` are ASCII codes, `price` ticks (0 for market), `lots` lots, `echo` an ECHO row or NIL; the
     ClOrdID is `length` bytes of `text` from `begin`. All refusals were looked for before.
@@ -214,7 +240,7 @@ def cancel(m, slot, route, text, begin, length):
 
 @kernel
 def replace(m, slot, price, lots, route, text, begin, length):
-    """Accept an OrderCancelReplaceRequest(G) for an open order. Returns DONE or MORE.
+    """Accept an OrderCancelReplaceRequest(G) for an open order. Returns DONE, MORE or HELD.
 
     `lots` is the new total, `price` the new price in ticks (0 for a market order); both are known to be good. `route`
     is the ECHO row with the request's routing, or NIL. Less at the same price keeps the place.
@@ -273,6 +299,46 @@ def suspend(m, slot):
 
 
 @kernel
+def is_stopped(m, slot):
+    """Would an order on its way trade next, or rest, where its instrument may not trade?"""
+    order = m.orders[slot]
+    book = m.books[np.int64(order["book"])]
+    opposite = own_side(order) ^ 1
+    row = np.int64(m.sides[opposite]["best"])
+    if order["leaves"] > 0 and row != NIL:
+        price = np.int64(m.levels[row]["price"])
+        if price_key(opposite, price) <= limit_key(order, opposite):
+            return is_outside(book, price)
+    return may_rest(m, slot) and book["confined"] != 0 and is_beyond(book, order["side"], order["price"])
+
+
+@kernel
+def may_rest(m, slot):
+    """Is it an order whose rest waits in the book?"""
+    order = m.orders[slot]
+    return order["tif"] != FOK and order["tif"] != IOC and order["ord_type"] != MARKET
+
+
+@kernel
+def reprice(m, slot, price):
+    """The exchange changes the price of an order that does not rest: 150=D with 378=3."""
+    order = m.orders[slot]
+    risk_reprice(m, slot, price)
+    order["price"] = price
+    m.core[0]["restatement"] = REPRICING
+    report(m, slot, RESTATED, np.int64(order["name"]), NIL, np.int64(order["echo"]), 0, 0, 0)
+    m.core[0]["restatement"] = 0
+
+
+@kernel
+def pull(m, slot, price):
+    """The same for one that rests: it goes to the back of its new price."""
+    unlink(m, slot)
+    reprice(m, slot, price)
+    rest(m, slot)
+
+
+@kernel
 def activate(m, slot):
     """An order that waited comes into the book, behind those of its price: 150=D. Nothing meets yet."""
     unpark(m, slot)
@@ -286,7 +352,7 @@ def activate(m, slot):
 
 @kernel
 def resume(m):
-    """Go on with the order that did not fit the last batch. Returns DONE or MORE."""
+    """Go on with the order that did not fit the last batch. Returns DONE, MORE or HELD."""
     return work(m, np.int64(m.core[0]["taker"]))
 
 

@@ -5,6 +5,7 @@ A level is a queue of orders, a side a ladder of levels.
 
 import numpy as np
 
+from fixsim.engine.corridor import mind_bound
 from fixsim.engine.jit import kernel
 from fixsim.engine.ladder import ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
 from fixsim.layout import NIL, PARKED
@@ -39,7 +40,9 @@ def take_level(m, price):
 @kernel
 def remove_level(m, side, row):
     """Take an empty level out of its side, and find the best price again if it was that."""
-    key = price_key(side, np.int64(m.levels[row]["price"]))
+    price = np.int64(m.levels[row]["price"])
+    key = price_key(side, price)
+    mind_bound(m, side, price)
     ladder_remove(m, side, key)
     if m.sides[side]["best"] == row:
         m.sides[side]["best"] = ladder_first_from(m, side, key)
@@ -66,6 +69,7 @@ def rest(m, slot):
     key = price_key(side, price)
     row = ladder_find(m, side, key)
     ladder = m.sides[side]
+    mind_bound(m, side, price)
     if row == NIL:
         row = take_level(m, price)
         ladder_insert(m, side, key, row)

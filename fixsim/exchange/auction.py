@@ -66,6 +66,11 @@ class Auctions:
         """What a call would come to if it ended now."""
         return Indication(*map(int, engine_auction.call_price(self.machine, book, self.reference(book))))
 
+    def market_lots(self, book: int) -> tuple[int, int]:
+        """Lots of market orders that buy, and that sell."""
+        lots: Any = engine_auction.market_lots
+        return int(lots(self.machine, 2 * book)), int(lots(self.machine, 2 * book + 1))
+
     def meet(self, book: int) -> Indication:
         """Let everything meet at the one price there is, if there is one; what it came to."""
         row = self.machine.books[book]

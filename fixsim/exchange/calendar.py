@@ -1,6 +1,7 @@
 """The coming days of each schedule, as absolute instants: they come in records, and nothing here knows of time zones."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from fixsim.config.schedules import Change
@@ -36,6 +37,14 @@ class Calendar:
         """The trading day of schedule `name`, days since 1970-01-01; 0 where there is none yet."""
         present = self.changes[name][0] if name in self.changes else None
         return 0 if present is None else int(present.day)
+
+    def ends_ns(self, name: str | None, phase: str) -> int:
+        """When schedule `name` leaves `phase` next, NEVER where it is not known to."""
+        changes = self.changes.get(name or "", [])
+        for before, change in pairwise(changes):
+            if before is not None and before.phase == phase != change.phase:
+                return int(change.ns)
+        return NEVER
 
     def next_ns(self) -> int:
         """When the next change is due."""

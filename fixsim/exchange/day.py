@@ -1,6 +1,7 @@
 """The trading day turns at midnight UTC; other things happen at a time of day."""
 
 from fixsim.exchange.desk import Desk
+from fixsim.exchange.market_breaker import MarketWide
 from fixsim.layout import NEVER
 from fixsim.units import NS_PER_DAY, utc_day
 
@@ -8,8 +9,9 @@ from fixsim.units import NS_PER_DAY, utc_day
 class DayTurn:
     """Source of the agenda: the date, and what ends with it."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, market: MarketWide) -> None:
         self.desk = desk
+        self.market = market
 
     def next_ns(self) -> int:
         """The next midnight UTC."""
@@ -20,6 +22,7 @@ class DayTurn:
         day = utc_day(venue_ns)
         self.desk.core["day"] = day
         self.desk.new_day(day)
+        self.market.new_day()
 
 
 def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:

@@ -53,6 +53,8 @@ class Desk:
         self.echoes = Echoes(machine)
         self.echoes.account_owner = gate.risk.account_owner
         self.core: Any = machine.core[0]
+        #: Lets the breakers decide when the kernels have stopped; theirs when the venue is made.
+        self.look: Callable[[], int] = lambda: engine_book.DONE
 
     # ---- finding
 
@@ -219,6 +221,7 @@ class Desk:
             self._refuse_request(member, message, route, slot, rejection, b"1")
             return
         engine_book.cancel(self.machine, slot, self.echoes.row(route, None), _text(cl_ord_id), 0, len(cl_ord_id))
+        self.finish(engine_book.DONE)
 
     def order_cancel_replace_request(self, member: Member, message: Message, poss_resend: bool) -> None:
         """Change quantity or price of an order, or refuse."""
@@ -349,11 +352,14 @@ class Desk:
                 engine_memory.forget_all(self.machine, session)
 
     def finish(self, more: int) -> None:
-        """Let an order that is larger than a batch go on in the next ones."""
-        while more == engine_book.MORE:
-            self.commit()
-            self.tape.begin(self.tape.now_ns)
-            more = engine_book.resume(self.machine)
+        """Let an order that is larger than a batch go on in the next ones, and breakers look at what it did."""
+        while more != engine_book.DONE or self.core["alarm"]:
+            if more == engine_book.MORE:
+                self.commit()
+                self.tape.begin(self.tape.now_ns)
+                more = engine_book.resume(self.machine)
+            else:
+                more = self.look()
 
 
 def _text(value: bytes) -> Any:

@@ -3,15 +3,23 @@
 What state is stands here in full: the tables of the machine, what conversations remember, and a few fields beside them.
 Every other attribute of a living exchange is named in NOT_STATE with the reason why it is none; a test walks one and
 fails on an attribute that is in neither list.
+
+A snapshot (`exchange.snapshot`) is made of the same lists. Whatever is registered here, a table in STATE_TABLES, a class with
+its attributes in DIGESTED, is digested and kept without another line: things are found by walking from the exchange.
 """
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import is_dataclass
+from enum import Enum
 from typing import Any, Final
+
+import numpy as np
 
 from fixsim.engine.machine import STATE_TABLES, Machine
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import Member
+from fixsim.exchange.plain import sorted_text, to_plain
 from fixsim.layout import LADDER_FAN, OWNERS_EACH
 
 #: Tables that grow by fresh rows: only rows that were ever used count.
@@ -46,10 +54,24 @@ DIGESTED: Final = {
     "Guard": ("switches", "away", "day"),
     "Exchange": ("links", "reset_at_ns", "_postponed"),
     "Amendments": ("trades",),
-    "Calendar": ("changes", "planned_ns"),
     "GoodTill": ("times",),
+    "Breakers": ("static", "means", "slices", "sliced_ns", "pause_ns", "late", "paused_at"),
+    "MarketWide": ("base", "reached", "ends_ns", "halted"),
+    "Calendar": ("changes", "planned_ns"),
     "Status": ("securities", "watchers"),
 }
+
+#: No part of the digest, and yet nothing a snapshot could find again: what an instrument and a counterparty were when they
+#: were listed, whatever the configuration in force says now; and the time of the last turn.
+KEPT: Final = {
+    "Listings": ("by_symbol",),
+    "Member": ("counterparty",),
+    "Tape": ("now_ns", "stamp"),
+}
+
+#: Where things that remember are looked for, and what is not looked into.
+WALKED: Final = ("fixsim.exchange.", "fixsim.session.", "fixsim.engine.")
+CLOSED: Final = (Member, Machine, Enum)
 
 _WIRED: Final = "set when the exchange is made, and at a start"
 _CONFIGURED: Final = "follows from the configuration, which the START record carries"
@@ -107,7 +129,28 @@ NOT_STATE: Final = {
     "Exchange.market": _WIRED,
     "Exchange.members": _WIRED,
     "Exchange.tape": _WIRED,
+    "Exchange.breakers": _WIRED,
     "Agenda._sources": _WIRED,
+    "Breakers.core": _VIEW,
+    "Breakers.listings": _WIRED,
+    "Breakers.machine": _WIRED,
+    "Breakers.make_room": _WIRED,
+    "Breakers.market": _WIRED,
+    "Breakers.phases": _WIRED,
+    "Breakers.rules": _CONFIGURED,
+    "Breakers.status": _WIRED,
+    "Breakers.venue_ns": _WIRED,
+    "DayTurn.market": _WIRED,
+    "Desk.look": _WIRED,
+    "Listings.on_listed": _WIRED,
+    "MarketWide.core": _VIEW,
+    "MarketWide.levels": _CONFIGURED,
+    "MarketWide.listings": _WIRED,
+    "MarketWide.machine": _WIRED,
+    "MarketWide.phases": _WIRED,
+    "MarketWide.reopening_ns": _CONFIGURED,
+    "MarketWide.status": _WIRED,
+    "MarketWide.venue_ns": _WIRED,
     "Auctions.go_on": _WIRED,
     "Auctions.listings": _WIRED,
     "Auctions.machine": _WIRED,
@@ -221,44 +264,57 @@ def state_digest(exchange: Exchange) -> str:
         digest.update(name.encode())
         digest.update(table)
     for name, remembered in beside(exchange):
-        digest.update(f"{name} {remembered!r}\n".encode())
+        digest.update(f"{name} {sorted_text(remembered)}\n".encode())
     return digest.hexdigest()
 
 
-def tables(machine: Machine) -> Iterator[tuple[str, bytes]]:
-    """Every state table, as far as it was ever used, as bytes."""
+def tables(machine: Machine) -> Iterator[tuple[str, memoryview]]:
+    """Every state table, as far as it was ever used, as bytes: a view of them, not a copy."""
     core: Any = machine.core[0]
     for name in STATE_TABLES:
         table = getattr(machine, name)
         if name in FRESH:
             fresh, each = FRESH[name]
             table = table[: int(core[fresh]) * each]
-        yield name, table.tobytes()
+        yield name, memoryview(table.view(np.uint8).reshape(-1))
 
 
 def beside(exchange: Exchange) -> Iterator[tuple[str, list[Any]]]:
-    """State beside the tables: a name and values whose repr is the same wherever they are equal."""
-    links = sorted((link, member.name) for link, member in exchange.links.items())
-    yield "exchange", [links, exchange.reset_at_ns, sorted(exchange._postponed.items())]
-    yield "amendments", sorted(exchange.amendments.trades.items())
-    yield "good-till", sorted(exchange.good_till.times)
-    for name, part in (("risk", exchange.risk), ("guard", exchange.guard)):
-        yield name, [_plain(getattr(part, field)) for field in DIGESTED[name.capitalize()]]
-    calendar, status = exchange.phases.calendar, exchange.status
-    yield "calendar", [calendar.planned_ns, *sorted(calendar.changes.items())]
-    yield "status", sorted(status.securities.items())
-    yield "watchers", sorted(status.watchers.items())
-    for _, member in sorted(exchange.members.by_slot.items()):
-        yield "member", list(_remembered(member))
+    """State beside the tables: a name and JSON values (`exchange.plain`) of everything that remembers something."""
+    for name, thing in remembering(exchange):
+        yield name, [to_plain(getattr(thing, attribute)) for attribute in DIGESTED.get(type(thing).__name__, ())]
 
 
-def _remembered(member: Member) -> Iterator[Any]:
-    member.catch_up()
-    talk: Any = member.session._talk
-    for part, names in ((member, DIGESTED["Member"]), (talk, CONVERSATION), (talk.timers, TIMERS), (talk.gap, GAP)):
-        for name in names:
-            yield _plain(getattr(part, name))
+def remembering(exchange: Exchange) -> Iterator[tuple[str, Any]]:
+    """Everything with digested or kept attributes by the way that leads to it, members by their rows, in one order."""
+    seen: set[int] = set()
+    yield from _within("exchange", exchange, seen)
+    for slot, member in sorted(exchange.members.by_slot.items()):
+        member.catch_up()
+        yield from _within(f"member {slot}", member, seen)
 
 
-def _plain(value: Any) -> Any:
-    return sorted(value.items()) if isinstance(value, dict) else value
+def _within(name: str, thing: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    seen.add(id(thing))
+    kind = type(thing).__name__
+    if kind in DIGESTED or kind in KEPT:
+        yield name, thing
+    for attribute in attributes(thing):
+        value = getattr(thing, attribute, None)
+        if type(value).__module__.startswith(WALKED) and id(value) not in seen and not isinstance(value, CLOSED):
+            if not is_frozen(value):
+                yield from _within(f"{name}.{attribute}", value, seen)
+
+
+def is_frozen(thing: Any) -> bool:
+    """Is it a value that never changes, rather than something that remembers?"""
+    return is_dataclass(thing) and bool(getattr(thing, "__dataclass_params__").frozen)  # noqa: B009  # mypy does not know it
+
+
+def attributes(thing: Any) -> list[str]:
+    """Names of the attributes that one object has of its own."""
+    names = set(getattr(thing, "__dict__", {}))
+    for kind in type(thing).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        names |= {slots} if isinstance(slots, str) else set(slots)
+    return sorted(name for name in names if not name.startswith("__"))

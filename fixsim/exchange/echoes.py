@@ -4,7 +4,7 @@ Each is rendered once and shared by all orders that have the same.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,11 @@ class Echoes:
         self.rows: dict[tuple[bytes, bytes], int] = {}
         #: OWNER row of an account.
         self.account_owner: Callable[[bytes | None], int] = lambda account: NIL
+
+    def find_again(self) -> None:
+        """The table came from elsewhere: its rows by their texts."""
+        rows = self.machine.echoes[: int(self.machine.core[0]["echoes_fresh"])]
+        self.rows = {_texts(row): slot for slot, row in enumerate(rows)}
 
     def has_room(self, route: Route, account: bytes | None, terms: Terms = NO_TERMS) -> bool:
         """Could `row` give one?"""
@@ -57,10 +62,15 @@ class Echoes:
             core["echoes_fresh"] = fresh + 1
             return fresh
         row = int(np.nonzero(self.machine.echoes["refs"] == 0)[0][0])
-        echo = self.machine.echoes[row]
-        text = echo["text"][: echo["length"]].tobytes()
-        del self.rows[text[: echo["split"]], text[echo["split"] :]]
+        del self.rows[_texts(self.machine.echoes[row])]
         return row
+
+
+def _texts(echo: np.void) -> tuple[bytes, bytes]:
+    """Routing and the rest of an ECHO row."""
+    row: Any = echo
+    text = row["text"][: row["length"]].tobytes()
+    return text[: row["split"]], text[row["split"] :]
 
 
 def _key(route: Route, account: bytes | None, terms: Terms) -> tuple[bytes, bytes]:

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fixsim.config import Config
-from fixsim.engine.batch import FULL, LARGE, run_frames
-from fixsim.engine.book import MORE
+from fixsim.engine.batch import BREAK, FULL, LARGE, run_frames
+from fixsim.engine.book import DONE, HELD, MORE
 from fixsim.engine.machine import Machine, new_machine
 from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
@@ -24,6 +24,7 @@ from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.amendments import Amendments
 from fixsim.exchange.answers import business_reject
 from fixsim.exchange.auction import Auctions
+from fixsim.exchange.breakers import Breakers
 from fixsim.exchange.capacity import sizes
 from fixsim.exchange.day import DayTurn, next_time_of_day
 from fixsim.exchange.deadlines import Deadlines
@@ -49,7 +50,8 @@ from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.enums import BusinessRejectReason, MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
-from fixsim.layout import NEVER, NIL, RESEND, Kind
+from fixsim.journal.record import resend_payload
+from fixsim.layout import NEVER, NIL, Kind
 from fixsim.limits import FRAME_BYTES_MAX
 from fixsim.session import (
     Deliver,
@@ -97,17 +99,20 @@ class Exchange:
         self.status.note = self.note
         self.phases = Phases(self.machine, self.auctions, self.status)
         self.status.sessions = self.phases.sessions
+        self.breakers = Breakers(self.machine, self.listings, self.phases, self.status, self.make_room)
         self.good_till = GoodTill(self.machine, self.make_room)
         self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.gate, self.commit)
+        self.desk.look = self.breakers.look
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.amendments = Amendments(self.machine, self.tape, self.listings, self.make_room)
         self.amendments.amended = self.risk.amend
         mass_cancel = MassCancel(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
-        self.agenda.add(Place.DAY, DayTurn(self.desk))
+        self.agenda.add(Place.DAY, DayTurn(self.desk, self.breakers.market))
         self.agenda.add(Place.RISK, self.guard)
         self.agenda.add(Place.PHASES, self.phases)
+        self.agenda.add(Place.BREAKERS, self.breakers)
         self.agenda.add(Place.GOOD_TILL, self.good_till)
         self.agenda.add(Place.TELLING, self.status)
         #: What schedules do in the coming days, by the START record of a configuration that is about to be adopted.
@@ -177,6 +182,7 @@ class Exchange:
         self.tape.timestamp_digits = config.venue.timestamp_digits
         self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
+        self.breakers.adopt(config)
         self.phases.adopt(self._coming)
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
@@ -279,6 +285,8 @@ class Exchange:
             at, why = run_frames(self.machine, member.slot, octets, at, end, venue.max_message_size, tolerance_ns)
             if why == LARGE:
                 self.desk.finish(MORE)
+            elif why == BREAK:
+                self.look()
             elif why == FULL:
                 self.make_room()
             else:
@@ -290,6 +298,10 @@ class Exchange:
     def go_on(self) -> None:
         """Let an order that was larger than a batch go on; the batch before is sealed."""
         self.desk.finish(MORE)
+
+    def look(self) -> None:
+        """Let the breakers look at what just happened, if they must, and the order go on that waits for them."""
+        self.desk.finish(HELD if self.core["taker"] != NIL else DONE)
 
     def take_frame(self, link: int, frame: bytes) -> None:
         """One frame of a link, at the time of the turn."""
@@ -342,6 +354,7 @@ class Exchange:
         """Do what is due by venue time."""
         venue_ns = self.venue_ns
         self.agenda.run(venue_ns)
+        self.look()
         if venue_ns >= self.reset_at_ns:
             self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, venue_ns)
             self._reset_sessions()
@@ -419,8 +432,7 @@ class Exchange:
                 frame = self.tape.frame(event.token) if event.token >= self.tape.base else self.fetch(event.token)
                 member.session.receive(decode(frame, check=False), event.token, self.tape.now_ns)
             case Resend():
-                payload = event.begin.to_bytes(8, "little") + event.end.to_bytes(8, "little")
-                assert len(payload) == RESEND.itemsize
+                payload = resend_payload(event.begin, event.end, int(self.core["floor"]))
                 position = self.tape.record(
                     Kind.RESEND, payload, member.id, member.run, back=int(member.row["last_out"]), link=member.link
                 )
@@ -467,6 +479,7 @@ class Exchange:
         answer = carry_out(self, verb, arguments)
         if not answer["ok"]:
             self.note("refused", verb=verb, why=answer["error"])
+        self.look()
         return answer
 
     def log_out(self, member: Member, text: str) -> None:

@@ -1,5 +1,6 @@
 """Instruments: which symbols there are, and the BOOK row of each. Patterns create one when a valid order first needs it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,8 @@ class Listings:
         self.config = config
         self.machine = machine
         self.by_symbol: dict[bytes, Listing] = {}
+        #: Told of each instrument that gets its row, from then on.
+        self.on_listed: list[Callable[[Listing], None]] = []
         for instrument in config.instruments:
             if not instrument.is_pattern:
                 self._list(instrument)
@@ -124,3 +127,5 @@ class Listings:
         book["symbol_length"] = len(listing.symbol)
         book["symbol"][: len(listing.symbol)] = np.frombuffer(listing.symbol, np.uint8)
         self.by_symbol[listing.symbol] = listing
+        for told in self.on_listed:
+            told(listing)

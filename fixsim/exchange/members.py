@@ -175,6 +175,11 @@ class Members:
         row = self.machine.sessions[slot]
         row["id"], row["run"], row["next_in"], row["next_out"], row["last_out"] = core["sessions_id"], 0, 1, 1, NIL
         row["echo"], row["fast"], row["heard_ns"], row["said_ns"] = NIL, 0, 0, 0
+        return self.enter_at(slot, name, counterparty)
+
+    def enter_at(self, slot: int, name: bytes, counterparty: Counterparty) -> Member:
+        """The session of `name` in SESSION row `slot`, which says already where it stands."""
+        row = self.machine.sessions[slot]
         member = Member(slot, name, counterparty, row, self._session(name, counterparty, row))
         self.by_name[name] = self.by_slot[slot] = member
         return member

@@ -107,6 +107,10 @@ class Phases:
         """The phase in which the instrument would be if nothing had happened to it."""
         return self.calendar.phase(self._schedule(book))
 
+    def closes_ns(self, book: int) -> int:
+        """Venue time at which continuous trading of an instrument ends next, NEVER when no schedule says so."""
+        return self.calendar.ends_ns(self._schedule(book), "continuous")
+
     def begin(self, listing: Listing) -> None:
         """An instrument has got its row: it begins in the phase of its schedule."""
         row = self.machine.books[listing.book]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fixsim.config import Config
-from fixsim.engine.rehearse import ENDED, LARGE, PLAIN
+from fixsim.engine.rehearse import BREAK, ENDED, LARGE, PLAIN
 from fixsim.errors import ReplayDivergence, VenueError
 from fixsim.exchange.course import Course
 from fixsim.exchange.exchange import Exchange
@@ -57,6 +57,15 @@ class Rehearsal:
     def is_at(self, batch: tuple[int, memoryview]) -> bool:
         """Is this batch still to be compared?"""
         return self._is_found and self._batch is batch
+
+    @property
+    def has_begun(self) -> bool:
+        """Was the next batch looked for already? An order that ends in it has."""
+        return self._is_found and self._batch is not None
+
+    def take_over(self, writer: JournalWriter) -> None:
+        """Behind the journal's end `writer` writes."""
+        self._writer = writer
 
     def begin_batch(self) -> int:
         """Position of the recorded batch, or of a fresh one behind the journal's end."""
@@ -141,11 +150,19 @@ def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
         batch = rehearsal.batch
         if batch is None:
             return
-        if begun is not None and begun.why == LARGE:
-            exchange.go_on()
+        if begun is not None:
+            _go_on(exchange, begun.why)
         _carry_out_batch(exchange, rehearsal, walker, batch, 0 if begun is None else begun.at)
         exchange.take_closings()
         yield batch[0]
+
+
+def _go_on(exchange: Exchange, why: int) -> None:
+    """Do what the walk could not, where that is no record: an order was larger than its batch, or a breaker must look."""
+    if why == LARGE:
+        exchange.go_on()
+    elif why == BREAK:
+        exchange.look()
 
 
 def _carry_out_batch(
@@ -158,9 +175,8 @@ def _carry_out_batch(
         if exchange.fast_door:
             at, why = walker.walk(begin, view, at)
             rehearsal.tally(walker)
-        if why == LARGE:
-            exchange.go_on()
-        elif why == PLAIN:
+        _go_on(exchange, why)
+        if why == PLAIN:
             at = _carry_out_record(exchange, rehearsal, walker, view, at)
     if rehearsal.is_at(batch):
         exchange.commit()
@@ -215,6 +231,13 @@ def started_with(payload: bytes) -> Config:
     return Config.from_normalised(json.dumps(json.loads(payload)["config"]))
 
 
+def new_exchange(rehearsal: Rehearsal, outbox: Outbox, fetch: Callable[[int], bytes], dictionary: Dictionary) -> Exchange:
+    """An exchange that has seen nothing yet, under the configuration of the START record that `rehearsal` begins with."""
+    assert rehearsal.batch is not None
+    first = next(inbound(rehearsal.batch[1]))
+    return Exchange(started_with(first[3]), rehearsal, outbox, fetch, dictionary)
+
+
 def open_exchange(
     config: Config,
     batches: Batches,
@@ -233,24 +256,34 @@ def open_exchange(
     the journal stopped.
     """
     rehearsal = Rehearsal(batches, writer)
-    venue_before_ns = 0
     if rehearsal.batch is None:
         exchange = Exchange(config, writer, outbox, fetch, dictionary)
-    else:
-        first = next(inbound(rehearsal.batch[1]))
-        before = started_with(first[3])
-        exchange = Exchange(before, rehearsal, outbox, fetch, dictionary)
-        replay(exchange, rehearsal, progress)
-        _check_change(exchange, config)
-        exchange.tape.writer = writer
-        now_ns = max(now_ns, exchange.tape.now_ns)
-        venue_before_ns = exchange.venue_ns
+        begin(exchange, config, now_ns, clock_start_ns)
+        return exchange
+    exchange = new_exchange(rehearsal, outbox, fetch, dictionary)
+    replay(exchange, rehearsal, progress)
+    go_live(exchange, config, writer, now_ns, clock_start_ns)
+    return exchange
+
+
+def go_live(
+    exchange: Exchange, config: Config, writer: JournalWriter, now_ns: int, clock_start_ns: int | None = None
+) -> None:
+    """Behind the end of the journal: from here on `writer` writes what `exchange` says, under `config`. Raises VenueError."""
+    check_change(exchange, config)
+    exchange.tape.writer = writer
+    begin(exchange, config, max(now_ns, exchange.tape.now_ns), clock_start_ns, exchange.venue_ns)
+
+
+def begin(
+    exchange: Exchange, config: Config, now_ns: int, clock_start_ns: int | None = None, venue_before_ns: int = 0
+) -> None:
+    """The START record of this process, sealed; venue time goes on from `venue_before_ns`. Raises VenueError."""
     venue_ns = 0 if clock_start_ns is None else clock_start_ns or venue_before_ns or now_ns
     _check_time(venue_before_ns, venue_ns or now_ns)
     exchange.start(start_payload(config, venue_ns or now_ns, venue_ns), now_ns)
     exchange.adopt(config)
     exchange.commit()
-    return exchange
 
 
 def _check_time(before_ns: int, after_ns: int) -> None:
@@ -263,7 +296,7 @@ def _check_time(before_ns: int, after_ns: int) -> None:
         )
 
 
-def _check_change(exchange: Exchange, after: Config) -> None:
+def check_change(exchange: Exchange, after: Config) -> None:
     """What a configuration may not change while a journal goes on. Raises VenueError with all of it."""
     faults = change_faults(exchange, after)
     if faults:

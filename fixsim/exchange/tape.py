@@ -66,12 +66,19 @@ class Tape:
             self.row["now_ns"] = now_ns
             stamp = format_utc_timestamp(now_ns, self.timestamp_digits)
             if stamp != self.stamp:
-                self.stamp = stamp
-                self.row["stamp_length"] = len(stamp)
-                self.row["stamp"][: len(stamp)] = np.frombuffer(stamp, np.uint8)
+                self.set_time(now_ns, stamp)
             self.tell_venue_time()
         if self.row["used"] == 0:
             open_batch(self.machine, self.writer.begin_batch())
+
+    def set_time(self, now_ns: int, stamp: bytes) -> None:
+        """The last turn was at `now_ns`, told as `stamp`; no batch is opened."""
+        self.now_ns = now_ns
+        self.stamp = stamp
+        self.row["now_ns"] = now_ns
+        self.row["stamp_length"] = len(stamp)
+        self.row["stamp"][: len(stamp)] = np.frombuffer(stamp, np.uint8)
+        self.tell_venue_time()
 
     def tell_venue_time(self) -> None:
         """What is said from now on happens at the venue's time, which was driven or is that of the turn."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from fixsim.errors import UsageError, VenueError
 from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.operator.journal import needed_from
 from fixsim.gateway.directory import CONTROL
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import READ, WRITE, Poller
@@ -29,6 +30,8 @@ OPERATORS_MAX: Final = 32
 OWED_BYTES_MAX: Final = 1 << 20
 #: The one verb that is not the exchange's: a file has to be read.
 RELOAD: Final = "reload"
+#: The command of the process that retires segments.
+RETIRE: Final = "journal.retire"
 #: How long `ask` waits for an answer.
 ANSWER_TIMEOUT_S: Final = 10.0
 
@@ -185,7 +188,12 @@ class Control:
         LOGGER.info("%s asks for %s %s%s", who, verb, arguments, f" because {why}" if why else "")
         if verb == RELOAD:
             return self._reloader.carry_out(who, why, now_ns)
-        return self._exchange.command(verb, arguments, who, now_ns, why)
+        answer = self._exchange.command(verb, arguments, who, now_ns, why)
+        if verb == RETIRE and answer["ok"]:
+            # what connections are owed is no state, so it is told beside the answer, which is
+            answer["owed_from"] = needed_from(self._exchange)
+            self._exchange.outbox.let_go(min(answer["floor"], answer["owed_from"]))
+        return answer
 
     def _end(self, operator: Operator) -> None:
         self._operators.discard(operator)

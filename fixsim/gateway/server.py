@@ -108,7 +108,6 @@ class Server:
         self._writer = opened.writer
         self.meter = meter = Meter(data_dir, exchange, opened.writer, self._readers.shipper_pid)
         exchange.tape.tally = meter
-        self._synced = NIL
         self._venue = config.venue
         self._poller = Poller()
         self._waker = Waker(self._poller)
@@ -247,9 +246,7 @@ class Server:
                 self._house.lose(now_ns, reason)
             else:
                 self._street.end(link, reason)
-        if self._writer.position != self._synced:
-            self._writer.sync()
-            self._synced = self._writer.position
+        self._writer.sync()
         self.meter.lap(WRITE)
         self._street.flush(now_ns)
         self.meter.lap(SEND)
@@ -270,6 +267,7 @@ class Server:
             return
         self._exchange.shut_down("The exchange has no room left", now_ns)
         self._exchange.commit()
+        self._writer.sync()
         self._street.flush(now_ns)
 
     def _timeout_s(self) -> float:

@@ -8,7 +8,7 @@ with both orders already updated, so that the caller can report the state of tha
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from sortedcontainers import SortedDict
 
@@ -83,6 +83,19 @@ class Order:
         self.status = PARTIALLY_FILLED if self.leaves else FILLED
 
 
+class Guard(Protocol):
+    """Who says at which prices an instrument may trade."""
+
+    def allows(self, price: Decimal) -> bool:
+        """May it trade at `price`?"""
+
+    def lets_wait(self, order: Order) -> bool:
+        """May what is left of an order rest at its price?"""
+
+    def traded(self, price: Decimal) -> bool:
+        """It has; False when everything must stop."""
+
+
 class Fill(NamedTuple):
     """One execution: between the order that came and one that rested, or between a buyer and a seller of an auction."""
 
@@ -148,6 +161,8 @@ class Book:
     def __init__(self) -> None:
         self.bids, self.asks = Side(is_buy=True), Side(is_buy=False)
         self.last_trade: tuple[Decimal, Decimal] | None = None  # price, quantity
+        self.guard: Guard | None = None
+        self.held: Order | None = None  # an order on its way that `guard` has stopped
 
     def own(self, order: Order) -> Side:
         return self.bids if order.is_buy else self.asks
@@ -161,6 +176,8 @@ class Book:
         for key, level in opposite.levels.items():
             if taker.limit is not None and key > opposite.key(taker.limit):
                 break
+            if self.guard is not None and not self.guard.allows(opposite.key(key)):
+                break
             for maker in level.values():
                 wanted -= maker.leaves
                 if wanted <= 0:
@@ -170,22 +187,33 @@ class Book:
     def place(self, order: Order, *, rests: bool) -> Iterator[Fill]:
         """Trade `order` as far as its price allows, then let the remainder rest if it `rests`.
 
-        Nothing happens until the iterator is run; it must be run to its end.
+        Nothing happens until the iterator is run; it must be run to its end. Where the guard stops the order it is `held`
+        afterwards, wherever it was.
         """
-        opposite = self.opposite(order)
+        opposite, guard = self.opposite(order), self.guard
         while order.leaves:
             maker = opposite.best_for(order)
             if maker is None:
                 break
             qty, price = min(order.leaves, maker.leaves), maker.price
             assert price is not None, "market orders rest in calls only"
+            if guard is not None and not guard.allows(price):
+                self.held = order
+                return
             order.trade(qty, price)
             maker.trade(qty, price)
             if not maker.leaves:
                 opposite.remove(maker)
             self.last_trade = price, qty
             yield Fill(order, maker, price, qty)
-        if order.leaves and rests:
+            if guard is not None and not guard.traded(price):
+                self.held = order
+                return
+        if not order.leaves or not rests:
+            return
+        if guard is not None and not guard.lets_wait(order):
+            self.held = order
+        else:
             self.own(order).add(order)
 
     def uncross(self, price: Decimal) -> Iterator[Fill]:

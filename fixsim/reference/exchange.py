@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, localcontext
 from typing import Final, NamedTuple
 
+from fixsim.config.breakers import Breaker, MarketBreaker
 from fixsim.reference import check_order as rules
 from fixsim.reference.book import Book, Fill, Order
+from fixsim.reference.breakers import Breakers
 from fixsim.reference.inquiry import Inquiries
 from fixsim.reference.listing import Board, Listing, Permission
 from fixsim.reference.message import Field, Inbound, Wire
 from fixsim.reference.number import EXACT, read_date, read_number, read_time, show_time, trading_day
 from fixsim.reference.operator import Interventions, Ledger
-from fixsim.reference.phases import CONTINUOUS, HALTED, SHUT, Floor
+from fixsim.reference.phases import CONTINUOUS, HALTED, SHUT, Floor, Happening
 from fixsim.reference.report import (
     Execution,
     Occasion,
@@ -78,6 +80,8 @@ class ReferenceExchange(Interventions):
         avg_px_decimals: int = 6,
         timestamp_digits: int = 3,
         risk: RiskDesk | None = None,
+        breakers: dict[str, Breaker] | None = None,
+        market_breaker: MarketBreaker | None = None,
     ) -> None:
         self.board = Board.of(listings)
         self.permissions = permissions or {}
@@ -85,6 +89,9 @@ class ReferenceExchange(Interventions):
         self.avg_px_decimals, self.timestamp_digits = avg_px_decimals, timestamp_digits
         self.books: dict[str, Book] = {symbol: Book() for symbol in self.board.listed}
         self.floor = Floor(self.board, self.books)
+        self.breakers = Breakers(self.floor, breakers or {}, market_breaker)
+        for listing in self.board.listed.values():
+            self.breakers.begin(listing, self.books[listing.symbol])
         self.names: dict[tuple[str, bytes], Order] = {}  # every ClOrdID accepted, of orders and requests
         self.open: dict[int, Order] = {}  # by OrderID, in the order they were accepted
         self.order_id = self.exec_id = self.match_id = 0  # the last ones given out
@@ -119,7 +126,8 @@ class ReferenceExchange(Interventions):
             text = b"Conditionally Required Field Missing"
             return [Reply(session, business_reject(message, b"5", text))]
         with localcontext(EXACT):
-            return [*handler(session, message)]
+            self._let_know()
+            return [*handler(session, message), *self._happen(self.breakers.mind(now_ns))]
 
     def expire(self, now_ns: int) -> list[Reply]:
         """A new trading day's first deadline: what was good for an earlier date, or until one, is over.
@@ -144,7 +152,7 @@ class ReferenceExchange(Interventions):
     def know(self, listing: Listing) -> None:
         """There is an instrument, whether or not an order was the first to name it."""
         self.board.create(listing)
-        self.books.setdefault(listing.symbol, Book())
+        self.breakers.begin(listing, self.books.setdefault(listing.symbol, Book()))
 
     def run_out(self, now_ns: int) -> list[Reply]:
         """A time has come: orders whose ExpireTime(126) is not later are over, the earliest first."""
@@ -179,12 +187,28 @@ class ReferenceExchange(Interventions):
             return [*self._moved(symbol, phase)]
 
     def _moved(self, symbol: str, phase: str) -> Iterator[Reply]:
-        for what in self.floor.move(symbol, phase):
+        yield from self._happen(self.breakers.leave_call(symbol, phase))
+        yield from self._happen(self.breakers.mind(self._now_ns))
+
+    def due(self, now_ns: int) -> list[Reply]:
+        """A time has come: calls end, windows move, limit states and halts have lasted."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            self._let_know()
+            return [*self._happen(self.breakers.due(now_ns)), *self._happen(self.breakers.mind(now_ns))]
+
+    def _let_know(self) -> None:
+        for watch in self.breakers.watches.values():
+            watch.now_ns = self._now_ns
+
+    def _happen(self, happenings: Iterable[Happening | Fill]) -> Iterator[Reply]:
+        """Say what happens to orders that nobody asked for."""
+        for what in happenings:
             if isinstance(what, Fill):
                 yield from self._trade([what])
                 continue
             if not what.order.is_open:
-                del self.open[what.order.order_id]
+                self.open.pop(what.order.order_id, None)
             yield self._report(what.order, what.exec_type, reason=what.reason)
 
     @property
@@ -311,11 +335,12 @@ class ReferenceExchange(Interventions):
         rests = order.ord_type == rules.LIMIT and order.time_in_force in (DAY, GOOD_TILL_CANCEL, GOOD_TILL_DATE)
         if order.time_in_force != FILL_OR_KILL or book.can_fill(order):
             yield from self._trade(book.place(order, rests=rests))
-        if order.is_open and not rests:
+            yield from self._happen(self.breakers.go_on(book, order, self._now_ns))
+        if order.is_open and not rests and order not in book.own(order):
             order.close(CANCELED)
             yield self._report(order, b"4")
         if not order.is_open:
-            del self.open[order.order_id]
+            self.open.pop(order.order_id, None)
 
     def _trade(self, fills: Iterable[Fill]) -> Iterator[Reply]:
         """Both sides of each fill, the taker first; in an auction the buyer, and nobody has added or removed liquidity."""
@@ -372,6 +397,7 @@ class ReferenceExchange(Interventions):
         self.names[session, name] = order
         yield self._report(order, b"5", request=message, former=former)
         yield from self._trade(fills)
+        yield from self._happen(self.breakers.go_on(self.books[order.symbol], order, self._now_ns))
         if not order.is_open:
             self.open.pop(order.order_id, None)
 

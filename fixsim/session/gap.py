@@ -65,6 +65,10 @@ class Gap:
         """Whether the last chunk came whole and more is missing."""
         return bool(self.chunk) and self._asked_from + self.chunk <= next_in <= self._asked_to
 
+    def tokens(self) -> list[int]:
+        """Of the messages that are kept, unread."""
+        return [token for token in self._early.values() if token != DEALT_WITH]
+
     def skip_dealt_with(self, next_in: int) -> int:
         """The first number from `next_in` on that still has to be read."""
         early = self._early

@@ -46,6 +46,11 @@ class Session:
         drained, talk.events, talk.says = talk.events, [], 0
         return drained
 
+    def early_tokens(self) -> list[int]:
+        """Tokens of early messages that will be asked for again: they are kept, or being fetched."""
+        fetching = self._talk.fetching
+        return self._talk.gap.tokens() + ([] if fetching is None else [fetching])
+
     def next_deadline_ns(self) -> int:
         """When `tick` has something to do; NEVER if nothing is due. An early tick does no harm."""
         return min(self._talk.timers.next_ns(), self._talk.gap.retry_ns)

@@ -25,6 +25,7 @@ from fixsim.config import (
     Process,
     Rate,
     Risk,
+    ShadowSettings,
     StreetSettings,
     Tls,
     Venue,
@@ -53,6 +54,7 @@ TABLES = {
     "cpu_affinity": CpuAffinity,
     "[street]": StreetSettings,
     "[console]": Console,
+    "[shadow]": ShadowSettings,
     "[tls]": Tls,
 }
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.M)

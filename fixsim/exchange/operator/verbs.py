@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from fixsim.errors import UsageError
-from fixsim.exchange.operator import books, clock, news, orders, risk, sessions, trades
+from fixsim.exchange.operator import books, clock, journal, news, orders, risk, sessions, trades
 from fixsim.exchange.operator.asked import Arguments, Verb
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ VERBS: Final[dict[str, Verb]] = {
     "resume": books.resume,
     "phase": books.phase,
     "calendar": books.calendar,
+    "journal.retire": journal.retire,
 }
 
 
