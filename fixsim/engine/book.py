@@ -14,7 +14,7 @@ from fixsim.engine.ladder import HEIGHT_MAX, ladder_first_from, price_key
 from fixsim.engine.levels import MARKET, leave, own_side, park, rest, unlink, unpark
 from fixsim.engine.memory import close, limit_names, retire, take_order
 from fixsim.engine.report import report
-from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace
+from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace, risk_reprice
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL, PARKED, Phase
 from fixsim.limits import PRICE_TICKS_MAX
