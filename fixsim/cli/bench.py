@@ -32,6 +32,9 @@ def bench(
     comprehensive: Annotated[
         bool, typer.Option("--comprehensive", help="Every flow, 1 to 1,000 sessions and symbols; takes minutes.")
     ] = False,
+    recovery: Annotated[
+        bool, typer.Option("--recovery", help="Only what a start takes, with and without a snapshot, warm and cold.")
+    ] = False,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Times everything is measured.")] = 3,
     config: Annotated[Path | None, typer.Option(help="Configuration of the exchange; one for load is built in.")] = None,
     database_url: Annotated[
@@ -44,7 +47,7 @@ def bench(
     """
     from fixsim.bench.plan import Plan
     from fixsim.bench.process import leave_in_order
-    from fixsim.bench.run import measure
+    from fixsim.bench.run import measure, measure_alone
     from fixsim.config import load, packaged
 
     leave_in_order()
@@ -52,11 +55,26 @@ def bench(
     plan = Plan(
         load(path), str(path), orders, flow.value, sessions, symbols, rounds, comprehensive, database_url
     )  # fmt: skip
-    found = measure(plan, say if sys.stderr.isatty() else lambda line: None)
+    progress = say if sys.stderr.isatty() else lambda line: None
+    found = measure_alone(plan, progress) if recovery else measure(plan, progress)
     if json:
         print_json(found)
+    elif recovery:
+        _show_starts(found)
     else:
         _show(found)
+
+
+def _show_starts(found: dict[str, Any]) -> None:
+    """What a start takes."""
+    parts = found["recovery"]
+    shadow, snapshot = parts["shadow"], parts["snapshot"]
+    print(
+        f"{parts['messages']:,} messages journaled, {parts['journal_bytes'] >> 20:,} MB; shadow {shadow['records_per_s']:,} "
+        f"messages/s; snapshot {snapshot['bytes'] >> 20:,} MB in {snapshot['seconds']} s\n"
+    )
+    rows = [(what, figure["median"], _noise(figure)) for what, figure in parts["seconds"].items()]
+    print_table(("start", "seconds", "noise"), rows)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from fixsim.config.model import (
     Venue,
 )
 from fixsim.config.reader import default_config, load, packaged
-from fixsim.config.running import Console, CpuAffinity, Process, StreetSettings
+from fixsim.config.running import Console, CpuAffinity, Process, ShadowSettings, StreetSettings
 
 __all__ = [
     "SECRET",
@@ -37,6 +37,7 @@ __all__ = [
     "JournalSettings",
     "Permissions",
     "Process",
+    "ShadowSettings",
     "StreetSettings",
     "Tls",
     "Venue",

@@ -1,5 +1,6 @@
 """The plain-Python side of the compiled loop: which connections it may serve, and what it left for others."""
 
+import errno
 import mmap
 import os
 import select
@@ -159,6 +160,7 @@ class Lane:
 
     def run(self, wait_s: float, due_ns: int, *, alone: bool, once: bool) -> Left:
         """Let the loop turn until it needs somebody; everything it did is sealed, written and told to the outbox."""
+        self._writer.sync()  # the loop counts on it that everything before its first batch is where it was promised to be
         busy = self._meter.wait_ns_max != NEVER
         self._tell(min(due_ns, self._clock.now_ns() + self._meter.wait_ns_max) if busy else due_ns, alone)
         why = int(loop.run(self._machine, self.tables, int(wait_s * 1000 + 0.999), once))
@@ -171,10 +173,14 @@ class Lane:
             )
         if int(row["position"]) != self._writer.position:
             self._writer.go_on(int(row["position"]), int(row["crc"]))
+        if why & loop.UNSYNCED:
+            self._writer.distrust(OSError(errno.EIO, "fdatasync has failed"))
         if why & loop.OWED:
             self._owe()
         if why & loop.UNFINISHED:
             self._exchange.go_on()
+        if why & loop.LOOK:
+            self._exchange.look()
         if why & loop.BROKEN:
             self._exchange.commit()  # tells what is wrong
         others = []

@@ -12,8 +12,8 @@ import sys
 import numpy as np
 from numba import types
 
-from fixsim.engine.batch import FULL, LARGE, run_frames
-from fixsim.engine.book import MORE, resume
+from fixsim.engine.batch import BREAK, FULL, LARGE, run_frames
+from fixsim.engine.book import HELD, MORE, resume
 from fixsim.engine.checksum import crc32c
 from fixsim.engine.jit import kernel, loop, part
 from fixsim.engine.meter import add_stages, add_turns
@@ -65,7 +65,9 @@ ATTENTION = 2  # a connection has something for the slow door, or has ended
 OWED = 4  # sessions are owed what could not be sent: `owed`, and how many bytes of it are gone: `taken`
 ROLLING = 8  # the next batch needs a new segment
 UNFINISHED = 16  # an order goes on in the next batch
+LOOK = 128  # a breaker must look before anything else happens; the batch is open
 BROKEN = 32  # the batch could not be written, and nothing of it counts
+UNSYNCED = 64  # the batch was written and could not be brought to the disk: nothing more may be done
 
 _word = types.int64
 epoll_wait = types.ExternalFunction("epoll_wait", types.intc(types.intc, _word, types.intc, types.intc))
@@ -169,19 +171,19 @@ def put_seal(m, g):
 
 @kernel
 def write_batch(m, g):
-    """Seal the batch and write it; False when that failed, and nothing of it counts."""
+    """Seal the batch and write it, to the disk where that is promised; 0, or the flag that says what failed."""
     tape, row = m.tape[0], g.loop[0]
     crc = put_seal(m, g)
     length = tape["used"] + SEALED_BYTES
     if length <= MAPPED_MAX and tape["base"] - row["first"] + length <= row["ready"]:
         memcpy(row["map"] + tape["base"] - row["first"], address_of(m.batch, 0), length)
     elif pwrite(row["journal"], address_of(m.batch, 0), length, tape["base"] - row["first"]) != length:
-        return False
+        return BROKEN
     if row["sync"] != 0 and fdatasync(row["journal"]) != 0:
-        return False
+        return UNSYNCED
     row["position"] = tape["base"] + length
     row["crc"] = crc
-    return True
+    return 0
 
 
 @kernel
@@ -233,8 +235,9 @@ def deliver(m, g):
     if tape["used"] == 0:
         return 0
     lap(g, FRAMES)
-    if not write_batch(m, g):
-        return BROKEN
+    failed = write_batch(m, g)
+    if failed != 0:
+        return failed
     lap(g, WRITE)
     for i in range(tape["touched"]):
         session = m.touched[i]
@@ -293,11 +296,17 @@ def take_frames(m, g, place, end):
         if at > begun:
             m.sessions[session]["heard_ns"] = m.tape[0]["now_ns"]
         if why == LARGE:
-            flags = deliver(m, g)
-            while flags == 0 and resume(m) == MORE:
+            more = MORE
+            while flags == 0 and more == MORE:
                 flags = deliver(m, g)
-            if flags != 0:
-                flags |= UNFINISHED if m.core[0]["taker"] != NIL else 0
+                if flags == 0:
+                    more = resume(m)
+            if more == MORE:
+                flags |= UNFINISHED
+            elif more == HELD or m.core[0]["alarm"] != 0:
+                flags |= LOOK
+        elif why == BREAK:
+            flags = LOOK
         elif why == FULL:
             flags = deliver(m, g)
         else:
@@ -365,7 +374,7 @@ def turn(m, g, count, began):
     row = g.loop[0]
     records, first_id = row["taken"], m.core[0]["exec_id"]
     flags = take_events(m, g, count)
-    if flags & (OWED | BROKEN | UNFINISHED) == 0:
+    if flags & (OWED | BROKEN | UNSYNCED | UNFINISHED | LOOK) == 0:
         flags |= deliver(m, g)
     end_turn(g, began, row["taken"] - records - (m.core[0]["exec_id"] - first_id))
     return flags
