@@ -323,7 +323,7 @@ def may_rest(m, slot):
 def reprice(m, slot, price):
     """The exchange changes the price of an order that does not rest: 150=D with 378=3."""
     order = m.orders[slot]
-    risk_replace(m, slot, price, np.int64(order["leaves"]))
+    risk_reprice(m, slot, price)
     order["price"] = price
     m.core[0]["restatement"] = REPRICING
     report(m, slot, RESTATED, np.int64(order["name"]), NIL, np.int64(order["echo"]), 0, 0, 0)
