@@ -85,11 +85,13 @@ def measure_recovery(plan: Plan, progress: Say) -> dict[str, Any]:
 
 
 def measure_starts(plan: Plan, progress: Say) -> dict[str, Any]:
-    """Seconds a start takes until its START record is sealed: with the snapshot a shadow took when IN_FRONT per cent of the
-    journal were carried out, and without; `warm` from files in memory, `cold` from the disk. And what the shadow took.
+    """Seconds a start takes until its START record is sealed, of wall clock and of processor: with the snapshot a shadow took
+    when IN_FRONT per cent of the journal were carried out, and without; `warm` from files in memory, `cold` from the disk.
+    And what the shadow took.
     """
     work = Workload(plan)
     seconds: dict[str, list[float]] = {}
+    busy: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="fixsim-bench-") as name:
         data_dir = Path(name)
         progress(f"recovery: a journal of {work.total} orders")
@@ -104,15 +106,17 @@ def measure_starts(plan: Plan, progress: Say) -> dict[str, Any]:
                     progress(f"recovery: round {number + 1} of {plan.rounds}, {what}")
                     if files == "cold":
                         _forget(data_dir)
-                    before = time.perf_counter()
+                    before, used = time.perf_counter(), time.process_time()
                     opened = open_venue(plan.config, data_dir, work.now_ns, snapshots=snapshots)
                     seconds.setdefault(what, []).append(time.perf_counter() - before)
+                    busy.setdefault(what, []).append(time.process_time() - used)
                     opened.writer.close()
                     if (opened.snapshot >= 0) != snapshots or opened.notes:
                         raise VenueError(f"the start did not begin as it should: {opened.snapshot}, {opened.notes}")
     return {
         "orders": work.total, "messages": shadow["records"], "journal_bytes": end, "snapshot": snapshot, "shadow": shadow,
         "seconds": {what: spread(values, 2) for what, values in seconds.items()},
+        "processor_s": {what: spread(values, 2) for what, values in busy.items()},
     }  # fmt: skip
 
 

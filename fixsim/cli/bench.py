@@ -73,8 +73,9 @@ def _show_starts(found: dict[str, Any]) -> None:
         f"{parts['messages']:,} messages journaled, {parts['journal_bytes'] >> 20:,} MB; shadow {shadow['records_per_s']:,} "
         f"messages/s; snapshot {snapshot['bytes'] >> 20:,} MB in {snapshot['seconds']} s\n"
     )
-    rows = [(what, figure["median"], _noise(figure)) for what, figure in parts["seconds"].items()]
-    print_table(("start", "seconds", "noise"), rows)
+    busy = parts["processor_s"]
+    rows = [(what, figure["median"], _noise(figure), busy[what]["median"]) for what, figure in parts["seconds"].items()]
+    print_table(("start", "seconds", "noise", "of processor"), rows)
 
 
 def _show(found: dict[str, Any]) -> None:

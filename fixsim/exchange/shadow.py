@@ -117,8 +117,8 @@ class Shadow:
 
     @property
     def position(self) -> int:
-        """Position behind the seal of the last batch compared."""
-        return self._rehearsal.end + SEAL_RECORD_BYTES
+        """Position behind the seal of the last batch compared, 0 before the first."""
+        return self._rehearsal.end + SEAL_RECORD_BYTES if self.records else 0
 
     @property
     def inbound(self) -> int:

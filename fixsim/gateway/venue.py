@@ -24,6 +24,7 @@ from fixsim.gateway.log import LOGGER
 from fixsim.gateway.placement import check_affinity, pin_loop, populate, processors
 from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.gateway.transport import tls_context
+from fixsim.layout import NIL
 
 if TYPE_CHECKING:
     from fixsim.exchange.opening import Opened
@@ -131,15 +132,17 @@ def _turn(
     stack: contextlib.ExitStack,
 ) -> None:
     """The heavy half: kernels, recovery, the loop."""
-    exchange = opened()
-    stack.callback(exchange.writer.close)
+    found = opened()
+    stack.callback(found.writer.close)
     from fixsim.gateway.server import Server, raise_descriptor_limit
 
     raise_descriptor_limit()
     pin_loop(plan.config.process.cpu_affinity.exchange, processors())
-    for note in exchange.notes:
+    if found.snapshot != NIL:
+        LOGGER.info("began with the snapshot at position %d", found.snapshot)
+    for note in found.notes:
         LOGGER.warning("%s", note)
-    server = Server(exchange, Clock(exchange.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
+    server = Server(found, Clock(found.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
     server.stop_on_signals()
     server.open()
     announce(
@@ -149,7 +152,7 @@ def _turn(
     readers.check(time.time_ns())
     calm_collector()
     if plan.config.process.populate:
-        populate(exchange.exchange.machine.tables().values())
+        populate(found.exchange.machine.tables().values())
     server.run()
 
 

@@ -28,6 +28,8 @@ from fixsim.shadow.lifeline import Lifeline
 LOOK_S: Final = 0.005
 #: Wait for a journal that has not begun.
 BEGIN_S: Final = 0.1
+#: One that the system refused is tried again after this time at the earliest.
+AGAIN_S: Final = 1.0
 #: Bytes of a record that a log line shows.
 SHOWN_BYTES: Final = 300
 
@@ -121,8 +123,8 @@ class Watch:
         self._gauge.follows(shadow)
         self._listen()
         settings = shadow.exchange.config.shadow
-        waited = now - self._tried >= settings.snapshot_interval_s
-        if waited or shadow.position - self._saved >= settings.snapshot_interval_bytes:
+        waited_s, new = now - self._tried, shadow.position - max(0, self._saved)
+        if waited_s >= settings.snapshot_interval_s or (waited_s >= AGAIN_S and new >= settings.snapshot_interval_bytes):
             self._save()
 
     def _listen(self) -> None:

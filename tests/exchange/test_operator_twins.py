@@ -51,7 +51,9 @@ class Operated(Twins):
     def interfere(self, what: Any) -> None:
         """One interference, and what both say to it."""
         self.stage.now_ns += 1_000_000
-        self.compare(self.stage.tick(self.stage.now_ns), _fields(self.oracle.run_out(self.stage.now_ns)))
+        now_ns = self.stage.now_ns
+        due = self.oracle.look_at_risk(now_ns) + self.oracle.run_out(now_ns)
+        self.compare(self.stage.tick(now_ns), _fields(due))
         self.story.append(f"@ {what}")
         if isinstance(what, Amend):
             self._amend(what)

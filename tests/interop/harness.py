@@ -75,6 +75,7 @@ class ServerProcess:
         command += ["--fresh"] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
         command += self.options
         command += [] if self.config is None else ["--config", str(self.config)]
+        command += self.options
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT)
         self.pid = self._process.pid
 

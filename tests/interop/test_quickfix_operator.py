@@ -103,4 +103,4 @@ def test_a_client_understands_a_bust_and_hears_the_news(operated: ServerProcess,
         assert fixsim(folder, "announce", "Lunch", "--session", "BUSTED")["sessions"] == ["BUSTED"]
         assert client.expect(1, "B")[0].get(tags.HEADLINE) == b"Lunch"
         fixsim(folder, "disconnect", "BUSTED", "--text", "enough")
-        client.wait(lambda: client.logouts == 1, "a Logout")
+        client.wait(lambda: any(message.get(tags.TEXT) == b"enough" for message in client.admin), "a Logout")

@@ -18,6 +18,8 @@ from fixsim.exchange.snapshots import Snapshots, snapshots_directory
 from fixsim.layout import Kind
 from shadow.street import CONFIG, FIXSIM, PATIENCE_S, Process, free_port, page, process, run, serve, soon
 
+#: At full speed: beside other tests an idle process may have to wait long.
+STANDBY = ("--promote", "--port", "0", "--database-url", "none", "--full-speed")
 pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 
 
@@ -63,6 +65,7 @@ def test_a_shadow_beside_an_exchange_takes_snapshots_and_the_next_start_begins_w
     with serve(tmp_path) as again:
         again.ready()
         assert "passed over" not in again.log
+        assert f"began with the snapshot at position {newest}" in again.log
         trade(again, "DESK", 5, next_out)
         assert again.end(signal.SIGTERM) == 0
     damaged = snapshots_directory(exchange.data_dir) / f"{newest:020d}.fixs"
@@ -162,19 +165,19 @@ def planted(day: Path, target: Path) -> int:
 
 def test_a_difference_ends_a_shadow_that_is_alone_with_a_loud_line(day: Path, tmp_path: Path) -> None:
     at = planted(day, tmp_path / "data")
-    done = run("shadow", "--until-end", "--data-dir", str(tmp_path / "data"))
+    done = run("shadow", "--until-end", "--full-speed", "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 1
     assert f"ERROR the shadow differs from the journal at position {at}: the journal holds '8=FIX.4.4" in done.stderr
     assert done.stderr.splitlines()[-1] == f"fixsim: replay differs from the journal at position {at}"
     assert positions(tmp_path / "data") == []
-    good = run("shadow", "--until-end", "--data-dir", str(shutil.copytree(day, tmp_path / "good")))
+    good = run("shadow", "--until-end", "--full-speed", "--data-dir", str(shutil.copytree(day, tmp_path / "good")))
     assert good.returncode == 0 and len(positions(tmp_path / "good")) == 1
 
 
 def test_a_shadow_that_somebody_looks_after_stays_to_show_the_difference(day: Path, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     at = planted(day, data_dir)
-    command = [*FIXSIM, "shadow", "--data-dir", str(data_dir)]
+    command = [*FIXSIM, "shadow", "--full-speed", "--data-dir", str(data_dir)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shadow:
         soon(lambda: (row := page(data_dir)) is not None and row["divergence"] == at)
         asked = run("snapshot", "--data-dir", str(data_dir))
@@ -237,7 +240,7 @@ def test_a_standby_waits_for_an_exchange_before_it_takes_its_place(tmp_path: Pat
     with serve(tmp_path) as exchange:
         exchange.ready()
         assert exchange.end(signal.SIGTERM) == 0
-    with process(tmp_path, "standby", "shadow", "--promote", "--port", "0", "--database-url", "none") as standby:
+    with process(tmp_path, "standby", "shadow", *STANDBY) as standby:
         soon(lambda: page(exchange.data_dir))
         time.sleep(1)
         assert standby.process.poll() is None
@@ -252,7 +255,7 @@ def test_a_standby_under_a_configuration_that_cannot_go_on_says_so_at_once(tmp_p
     with serve(tmp_path) as exchange:
         exchange.ready()
         (tmp_path / "exchange.toml").write_text(CONFIG.replace("orders = 4096", "orders = 8192"))
-        with process(tmp_path, "standby", "shadow", "--promote", "--port", "0", "--database-url", "none") as standby:
+        with process(tmp_path, "standby", "shadow", *STANDBY) as standby:
             assert standby.process.wait(PATIENCE_S) == 1
             assert "capacities" in standby.log.splitlines()[-1]
         (tmp_path / "exchange.toml").write_text(CONFIG)
@@ -262,7 +265,7 @@ def test_a_standby_under_a_configuration_that_cannot_go_on_says_so_at_once(tmp_p
 def test_a_standby_that_is_killed_leaves_the_exchange_alone(tmp_path: Path) -> None:
     with serve(tmp_path) as exchange:
         exchange.ready()
-        with process(tmp_path, "standby", "shadow", "--promote", "--port", "0", "--database-url", "none") as standby:
+        with process(tmp_path, "standby", "shadow", *STANDBY) as standby:
             soon(lambda: page(exchange.data_dir))
             next_out = trade(exchange, "DESK", 10)
             standby.end(signal.SIGKILL)

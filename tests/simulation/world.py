@@ -38,7 +38,7 @@ from simulation.trader import SECOND, Trader, Wire
 
 START_NS = parse_utc_timestamp(b"20240102-10:00:00.000") or 0
 #: Segments so small that a world fills several.
-SEGMENTS = {"segment_bytes": 96 << 10, "batch_bytes": 40 << 10, "tail_bytes": 8 << 10}
+SEGMENTS = {"segment_bytes": 64 << 10, "batch_bytes": 40 << 10, "tail_bytes": 8 << 10}
 NAMES = ("ALPHA", "BRAVO", "CHARLIE", "DELTA")
 #: How likely something happens in front of a turn.
 FAULT_RATE = 0.1
@@ -147,7 +147,9 @@ class World:
     # ------------------------------------------------------------ the exchange's lives
 
     def _open_writer(self, directory: Path, **settings: Any) -> Writer:
-        return Writer.open(directory, **{**settings, **SEGMENTS}, disk=self.disk)
+        writer = Writer.open(directory, **{**settings, **SEGMENTS}, disk=self.disk)
+        self._check_the_end(writer.position)
+        return writer
 
     def be_born(self) -> None:
         """Start the exchange on what the disk holds; what it came to is what it was."""
@@ -174,7 +176,6 @@ class World:
             return position
 
         opened.writer.append = append  # type: ignore[method-assign]
-        self._check_the_end(opened.writer.position)
         self.life = Life(self, opened)
 
     def _check_the_end(self, end: int) -> None:
