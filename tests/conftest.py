@@ -29,6 +29,12 @@ settings.register_profile("plain", settings.get_profile("compiled"), max_example
 settings.load_profile("plain" if PLAIN else "compiled")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the simulation is asked to live through, see tests/simulation/README.md."""
+    parser.addoption("--seed", type=int, help="the one world that tests/simulation lives through")
+    parser.addoption("--seeds", type=int, default=None, help="how many worlds it lives through, instead of its usual number")
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the kernels once, before the first test waits for them; a moment when they are in the cache."""
     if PLAIN or hasattr(session.config, "workerinput") or session.config.option.collectonly:

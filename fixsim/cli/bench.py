@@ -12,6 +12,9 @@ from fixsim.cli.output import print_json, print_table, say
 
 WIRE_COLUMNS: Final = ("flow", "sessions", "symbols", "orders/s", "noise", "reports/s", "canned/s", "of canned")
 
+#: What is measured of the books, from the least an operation may be.
+BOOKS: Final = (("matching", "matching only"), ("with_ids", "ids as text"), ("with_reports", "ids and reports"))
+
 
 class Flow(StrEnum):
     """What the orders do to each other."""
@@ -117,7 +120,7 @@ def _part_rows(parts: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     rows = []
     for flow, figures in parts["book"].items():
         empty = f"{_told(figures['empty_per_s']['median'])} empty loop"
-        for name, what in (("matching", "matching only"), ("with_reports", "with reports")):
+        for name, what in BOOKS:
             rate = figures[f"{name}_per_s"]
             rows.append((f"book, {flow}, {what}", _told(rate["median"]), _noise(rate), empty))
     for name, what, base in (("parse", "NewOrderSingle parsed", "read"), ("encode", "ExecutionReport encoded", "copy")):

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from fixsim.config import Config
 
 
+class ClockKind(StrEnum):
+    """Whose time the venue keeps."""
+
+    WALL = "wall"
+    SIMULATED = "simulated"
+
+
 class Level(StrEnum):
     """What is logged, and everything more important."""
 
@@ -36,6 +43,15 @@ def serve(
         str | None, typer.Option(help="postgresql://..., embedded, or none.", metavar="URL|embedded|none")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Use a temporary data directory.")] = False,
+    clock: Annotated[
+        ClockKind, typer.Option(help="The venue keeps the wall's time, or one that fixsim clock drives.")
+    ] = ClockKind.WALL,
+    clock_start: Annotated[
+        str | None,
+        typer.Option(
+            help="Where a simulated clock begins; where it was, or now, when not given.", metavar="2025-11-20T08:00:00"
+        ),
+    ] = None,
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Run a shadow: it compares every byte said, and takes snapshots.")
     ] = False,
@@ -58,9 +74,31 @@ def serve(
 
     log_options = ("--log-level", log_level.value, *(["--json-log"] if json_log else []))
     url = database_of(database_url, loaded)
+    start_ns = clock_start_ns(clock, clock_start)
     with _fresh_directory() if fresh else contextlib.nullcontext(data_dir) as directory:
         progress = LOGGER.info if json_log or not sys.stderr.isatty() else say
-        run(Plan(loaded, directory.absolute(), host, port, url, insecure, log_options, shadow), announce, progress)
+        config_path = None if config is None else config.absolute()
+        plan = Plan(
+            loaded, directory.absolute(), host, port, url, insecure, log_options, start_ns, config_path, shadow
+        )
+        run(plan, announce, progress)
+
+
+def clock_start_ns(clock: ClockKind, start: str | None) -> int | None:
+    """Where a simulated clock begins, 0 for where it was; None for the wall's. Raises UsageError."""
+    if clock is ClockKind.WALL:
+        if start is not None:
+            raise UsageError("--clock-start goes with --clock simulated")
+        return None
+    if start is None:
+        return 0
+    from fixsim.cli.clock import parse_instant
+    from fixsim.limits import VENUE_NS_MAX
+
+    start_ns = parse_instant(start)
+    if not 0 < start_ns <= VENUE_NS_MAX:
+        raise UsageError(f"--clock-start {start}: between 1970 and 2099")
+    return start_ns
 
 
 @contextlib.contextmanager

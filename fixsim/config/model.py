@@ -12,8 +12,10 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
+from fixsim.config.breakers import Breaker, MarketBreaker, named
 from fixsim.config.checks import between, each_one_of, one_of
 from fixsim.config.running import Console, Process, ShadowSettings, StreetSettings
+from fixsim.config.schedules import Schedule
 from fixsim.limits import (
     COMP_ID_BYTES_MAX,
     EARLY_MESSAGES_MAX,
@@ -171,8 +173,12 @@ class Instrument:
     currency: str = field(default="USD", metadata={"check": _currency})
     #: Where the house quotes, None for nowhere.
     reference_price: Decimal | None = field(default=None, metadata={"check": _positive})
+    #: Its trading days: a name of `[[schedules]]`; None for continuous trading around the clock.
+    schedule: str | None = None
     #: How orders meet.
     matching: str = field(default="price-time", metadata=one_of("price-time"))
+    #: What stops it when its price runs away: a name of `[[breakers]]`, or a ready-made one; needs a reference price.
+    breaker: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -210,8 +216,8 @@ class Instrument:
 
     @property
     def price_ticks_max(self) -> int:
-        """Highest price an order may have: price x quantity stays below NOTIONAL_MAX."""
-        return min(PRICE_TICKS_MAX, (NOTIONAL_MAX - 1) // max(1, self.max_qty_lots))
+        """Highest price an order may have: price x quantity stays below NOTIONAL_MAX; market orders stand behind it."""
+        return min(PRICE_TICKS_MAX - 1, (NOTIONAL_MAX - 1) // max(1, self.max_qty_lots))
 
 
 @dataclass(frozen=True)
@@ -316,6 +322,10 @@ class JournalSettings:
     durability: str = field(default="os", metadata=one_of("os", "sync"))
     #: Size of one segment file.
     segment_bytes: int = field(default=SEGMENT_BYTES, metadata=between(SEGMENT_BYTES, 1 << 34))
+    #: How long what was said can be asked for again; older segments are retired. 0 keeps everything.
+    resend_retention_s: int = field(default=0, metadata=between(0, 10 * 366 * 86_400))
+    #: What is retired is compressed and stays readable; false removes it.
+    archive: bool = True
 
 
 @dataclass(frozen=True)
@@ -357,6 +367,9 @@ class Config:
     venue: Venue = Venue()
     instruments: tuple[Instrument, ...] = ()
     counterparties: tuple[Counterparty, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    breakers: tuple[Breaker, ...] = ()
+    market_breaker: MarketBreaker | None = None
     house: House | None = None
     capacities: Capacities = Capacities()
     tls: Tls | None = None
@@ -379,6 +392,22 @@ class Config:
         """The instrument called `symbol`; made from a pattern it carries that symbol. None when unknown."""
         entry = _entry_for(self.instruments, self._symbols, symbol, TEXT_BYTES_MAX)
         return replace(entry, symbol=symbol) if entry is not None and entry.is_pattern else entry
+
+    def breaker_for(self, instrument: Instrument) -> Breaker | None:
+        """The breaker an instrument asks for, None when nothing stops it."""
+        return None if instrument.breaker is None else named(self.breakers, instrument.breaker)
+
+    def index_weights(self) -> dict[str, int]:
+        """By symbol, what one tick of a constituent counts in the index of the market-wide breaker."""
+        if self.market_breaker is None:
+            return {}
+        weights = {entry.symbol: entry.weight for entry in self.market_breaker.constituents}
+        chosen = [entry for entry in self.instruments if entry.symbol in weights]
+        decimals = max((entry.price_decimals for entry in chosen), default=0)
+        return {
+            entry.symbol: weights[entry.symbol] * entry.tick_mantissa * 10 ** (decimals - entry.price_decimals)
+            for entry in chosen
+        }
 
     def counterparty_for(self, sender_comp_id: str) -> Counterparty | None:
         """The entry, exact or pattern, by which `sender_comp_id` may log on. None when nobody may."""

@@ -164,4 +164,5 @@ def new_machine(sizes: Sizes) -> Machine:
     machine.sides["root"], machine.sides["best"] = NIL, NIL
     machine.sessions["last_out"], machine.sessions["oldest"], machine.sessions["newest"] = NIL, NIL, NIL
     machine.sessions["echo"] = NIL
+    machine.books["parked_head"], machine.books["parked_tail"] = NIL, NIL
     return machine

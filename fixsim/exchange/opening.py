@@ -38,10 +38,18 @@ class Opened(NamedTuple):
 
 
 def open_venue(
-    config: Config, data_dir: Path, now_ns: int, progress: Progress | None = None, *, snapshots: bool = True
+    config: Config,
+    data_dir: Path,
+    now_ns: int,
+    progress: Progress | None = None,
+    clock_start_ns: int | None = None,
+    *,
+    snapshots: bool = True,
 ) -> Opened:
     """The exchange of `data_dir`, recovered from its newest good snapshot (unless `snapshots` is False) and its journal, and
     started at `now_ns` under `config`.
+
+    Without `clock_start_ns` its time is the wall's; with it an operator drives it from there, or for 0 from where it was.
 
     The caller holds the lock of the directory. `progress` is told position and end while the journal is replayed. Raises
     JournalError, ReplayDivergence or VenueError.
@@ -58,7 +66,7 @@ def open_venue(
             except ReplayDivergence as divergence:
                 notes.append(f"snapshot {found.path.name} passed over: {divergence}")
                 continue
-            go_live(found.exchange, config, writer, now_ns)
+            go_live(found.exchange, config, writer, now_ns, clock_start_ns)
             return Opened(found.exchange, writer, reader, found.header.position, _told(notes, writer))
         writer = writer or open_writer(config, reader)
         end = writer.position
@@ -71,6 +79,7 @@ def open_venue(
             fix44(),
             now_ns,
             None if progress is None else lambda position: progress(position, end),
+            clock_start_ns,
         )
     except BaseException:
         if writer is not None:

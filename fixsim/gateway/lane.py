@@ -1,5 +1,7 @@
 """The plain-Python side of the compiled loop: which connections it may serve, and what it left for others."""
 
+import errno
+import mmap
 import os
 import select
 from typing import Any, Final, NamedTuple
@@ -81,8 +83,6 @@ class Tables(TableSet):
             "rows": 4 * ROWS_MAX,
             "spent": ELSEWHERE,
         }
-
-
         for name, count in rows.items():
             setattr(self, name, new_table(self.dtypes[name], count))
         self.by_fd[:], self.by_session[:] = NIL, NIL
@@ -109,6 +109,7 @@ class Lane:
         self.tables = Tables(len(exchange.machine.sessions), meter.page.words)
         self._row: Any = self.tables.loop[0]
         self._row["epoll"] = epoll
+        self._mapped = NIL
         self._free = list(range(len(self.tables.connections) - 1, -1, -1))
 
     # ------------------------------------------------------------ connections
@@ -159,6 +160,7 @@ class Lane:
 
     def run(self, wait_s: float, due_ns: int, *, alone: bool, once: bool) -> Left:
         """Let the loop turn until it needs somebody; everything it did is sealed, written and told to the outbox."""
+        self._writer.sync()  # the loop counts on it that everything before its first batch is where it was promised to be
         busy = self._meter.wait_ns_max != NEVER
         self._tell(min(due_ns, self._clock.now_ns() + self._meter.wait_ns_max) if busy else due_ns, alone)
         why = int(loop.run(self._machine, self.tables, int(wait_s * 1000 + 0.999), once))
@@ -171,10 +173,14 @@ class Lane:
             )
         if int(row["position"]) != self._writer.position:
             self._writer.go_on(int(row["position"]), int(row["crc"]))
+        if why & loop.UNSYNCED:
+            self._writer.distrust(OSError(errno.EIO, "fdatasync has failed"))
         if why & loop.OWED:
             self._owe()
         if why & loop.UNFINISHED:
             self._exchange.go_on()
+        if why & loop.LOOK:
+            self._exchange.look()
         if why & loop.BROKEN:
             self._exchange.commit()  # tells what is wrong
         others = []
@@ -197,9 +203,22 @@ class Lane:
         row["max_length"], row["tolerance_ns"] = venue.max_message_size, int(venue.sending_time_tolerance_s * NS_PER_S)
         row["helping"] = TURN_BYTES_MAX if alone else HELPING_BYTES
         row["journal"], row["first"], row["last"] = writer.place()
+        if row["first"] != self._mapped:
+            self._map()
         row["position"], row["crc"] = writer.position, writer.crc
         row["busy"] = self._exchange.config.process.busy_poll
         row["sync"] = writer.durability == "sync"
+
+    def _map(self) -> None:
+        """Have the present segment in memory as well, where the system can."""
+        row = self._row
+        self._mapped, row["map"], row["ready"], row["shed"] = int(row["first"]), 0, 0, 0
+        try:
+            pages = mmap.mmap(int(row["journal"]), self._writer.segment_bytes)
+        except (OSError, ValueError):
+            return
+        self._segment: Any = np.frombuffer(pages, np.uint8)
+        row["map"] = self._segment.ctypes.data
 
     def _owe(self) -> None:
         """What could not be sent is the outbox's, less what went out."""

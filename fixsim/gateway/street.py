@@ -8,6 +8,7 @@ while bytes are owed.
 import contextlib
 from typing import Final
 
+from fixsim.config import Venue
 from fixsim.exchange.exchange import Exchange
 from fixsim.gateway.lane import HELPING_BYTES, Lane
 from fixsim.gateway.log import LOGGER
@@ -55,7 +56,7 @@ class Connection:
 
     def ready(self, mask: int, now_ns: int) -> None:
         if mask & WRITE:
-            self._street.send(self, now_ns)
+            self._street.note_room(self)
         if mask & ~WRITE and self.is_open:
             self._street.read(self, now_ns)
 
@@ -100,9 +101,15 @@ class Street:
         #: The compiled loop, where there is one, and the connections it knows.
         self._lane: Lane | None = None
         self._by_place: dict[int, Connection] = {}
+        #: Connections that were owed something and take bytes again.
+        self._roomy: dict[int, Connection] = {}
         #: Connections with bytes that no poller will tell about: decrypted already, or stopped by a full
         #: batch.
         self._again: dict[int, Connection] = {}
+
+    def adopt(self, venue: Venue) -> None:
+        """Take what a configuration says of connections; deadlines that are set already stay."""
+        self._stall_ns = int(venue.stalled_reader_timeout_s * 1_000_000_000)
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -210,6 +217,10 @@ class Street:
 
     def flush(self, now_ns: int) -> None:
         """After a commit: send what became visible, and close what has ended."""
+        roomy, self._roomy = self._roomy, {}
+        for slow in roomy.values():
+            if slow.is_open:
+                self.send(slow, now_ns)
         for link in self._outbox.take_ready():
             connection = self._connections.get(link)
             if connection is not None and not connection.progress_ns:
@@ -217,6 +228,13 @@ class Street:
         for connection in list(self._ending.values()):
             if not self._outbox.pending(connection.link):
                 self._leave(connection, now_ns)
+
+    def note_room(self, connection: Connection) -> None:
+        """A slow reader takes bytes again: it gets them after the commit of the turn, like everybody.
+
+        In the middle of a turn a batch may have been sealed, because it was full, that is not on the disk yet.
+        """
+        self._roomy[connection.link] = connection
 
     def send(self, connection: Connection, now_ns: int) -> None:
         """Send what is owed, as far as the transport and this turn allow."""
@@ -317,6 +335,7 @@ class Street:
         self._blocked.pop(connection.link, None)
         self._ending.pop(connection.link, None)
         self._again.pop(connection.link, None)
+        self._roomy.pop(connection.link, None)
         self._poller.remove(connection.transport.fd)
 
     def _end_farewell(self, leaving: Leaving) -> None:

@@ -58,6 +58,10 @@ class Plan:
     insecure: bool = False
     #: Options of the command line that readers log by, too.
     log_options: tuple[str, ...] = ()
+    #: Where a simulated clock begins, 0 for where it was; None for the wall's time.
+    clock_start_ns: int | None = None
+    #: The file `config` was read from, None for what is built in.
+    config_path: Path | None = None
     #: Run a shadow, whatever the configuration says.
     shadow: bool = False
 
@@ -74,7 +78,7 @@ def serve(plan: Plan, announce: Say, progress: Say) -> None:
         compile_kernels(progress)
         from fixsim.exchange.opening import open_venue
 
-        return open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress))
+        return open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress), plan.clock_start_ns)
 
     with contextlib.ExitStack() as stack:
         listener = bind(plan.host, plan.port)
@@ -138,7 +142,7 @@ def _turn(
         LOGGER.info("began with the snapshot at position %d", found.snapshot)
     for note in found.notes:
         LOGGER.warning("%s", note)
-    server = Server(found, Clock(found.exchange.tape.now_ns), listener, context, plan.data_dir, readers)
+    server = Server(found, Clock(found.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
     server.stop_on_signals()
     server.open()
     announce(
@@ -170,6 +174,9 @@ def shipper_of(plan: Plan, cpus: frozenset[int]) -> Supervisor:
     ours.
     """
     command = [sys.executable, "-m", "fixsim.cli.main", "ship", "--data-dir", str(plan.data_dir)]
+    journal = plan.config.journal
+    if journal.resend_retention_s:
+        command += ["--resend-retention", str(journal.resend_retention_s), *([] if journal.archive else ["--remove"])]
     environment = {"FIXSIM_DATABASE_URL": plan.database_url}
     return Supervisor("shipper", command, environment, frozenset(plan.config.process.cpu_affinity.shipper) or cpus)
 

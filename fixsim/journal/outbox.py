@@ -18,7 +18,7 @@ import numpy.typing as npt
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import record_at
 from fixsim.journal.resend import Resending
-from fixsim.layout import Kind
+from fixsim.layout import NEVER, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 
 #: Kind and length of a record, for the gathering loop.
@@ -35,6 +35,8 @@ HELPINGS_MAX: Final = 2
 BACK_STEPS: Final = 2_048
 #: Positions that were sent are dropped from the front of a queue in pieces of at least this many.
 COMPACT_MIN: Final = 4_096
+#: Positions looked at to tell how far back the journal is needed for one connection.
+LOOK_MAX: Final = 4_096
 
 #: Positions of records, rising.
 Positions = npt.NDArray[np.int64]
@@ -159,6 +161,26 @@ class Outbox:
             else:
                 total += length
         return Owed(queue.visible - queue.head, resends, total)
+
+    def owed_from(self) -> int:
+        """Position from which on the journal is still needed for what is owed; a number beyond every position for nothing.
+
+        A connection that is owed very much is not walked over: it may need everything.
+        """
+        lowest = NEVER
+        for queue in self._queues.values():
+            owed = queue.positions[queue.head : queue.visible]
+            if len(owed) > LOOK_MAX:
+                return 0
+            for position in owed:
+                view, offset = self._reader.locate(position)
+                record = record_at(view, offset, position)
+                lowest = min(lowest, record.resend_floor() if record.kind == Kind.RESEND else position)
+        return lowest
+
+    def let_go(self, position: int) -> None:
+        """Nothing in front of `position` will be needed again: give back what is kept of it in memory."""
+        self._reader.let_go(min(position, self.owed_from()))
 
     def send(self, link: int, send: Transport) -> int:
         """Hand what is owed to `send` until it takes less than it was offered; bytes taken.

@@ -120,6 +120,11 @@ class Reader:
             if segment is not None and segment.first == first:
                 yield segment
 
+    def segment_at(self, position: int) -> Segment | None:
+        """The segment that holds `position`; None when there is none."""
+        segment = self._segments.at(position)
+        return segment if segment is not None and segment.first <= position < segment.end else None
+
     def batches(self, position: int | None = None, *, live: bool = False, crc: int | None = None) -> Iterator[Batch]:
         """Sealed batches from `position` on, which is where a batch may begin (`Batch.end`), or None for the
         first.
@@ -223,6 +228,11 @@ class Reader:
         the writer.
         """
         self._segments.forget(first)
+        self._hot = None
+
+    def let_go(self, position: int) -> None:
+        """Give back the memory of segments in front of `position`: nobody asks for them any more."""
+        self._segments.let_go(position)
         self._hot = None
 
     # ------------------------------------------------------------ one step

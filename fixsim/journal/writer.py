@@ -13,7 +13,7 @@ and a closing seal.
 import errno
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NoReturn
 
 import google_crc32c
 import numpy as np
@@ -34,6 +34,9 @@ from fixsim.layout import NIL, RECORD_MAGIC, Kind
 from fixsim.limits import RECORD_ALIGN, RECORD_HEADER_BYTES
 
 Durability = Literal["os", "sync"]
+
+#: Bytes written at once when a segment is written again.
+REWRITE_BYTES: Final = 4 << 20
 
 #: Errors that say there is no room left, rather than that something broke.
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -124,6 +127,8 @@ class Writer:
         self._disk = disk or Disk()
         self._descriptor, self._first = NIL, 0
         self._limit = 0
+        #: "sync": a batch was written that is not on the disk yet; and a sync has failed, so that nobody knows what is.
+        self._unsynced, self._lost = False, False
         #: Position behind what a failed write may have left; what no seal covers is zeroed before the segment
         #: is left.
         self._soiled_end = 0
@@ -147,8 +152,12 @@ class Writer:
         JournalCorrupt and nothing is touched. `reader` is one that has read the journal already (recovery),
         so that it is not read twice.
         """
+        disk = disk or Disk()
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            if not directory.is_dir():
+                directory.mkdir(parents=True, exist_ok=True)
+                if durability == "sync":
+                    disk.sync_directory(directory.parent)
         except OSError as error:
             raise journal_error(error, f"{directory} cannot be created", NIL) from error
         reader = reader or Reader(directory)
@@ -177,12 +186,14 @@ class Writer:
         that cannot be made: then `begin_batch(closing=True)` still gives room in the kept tail, for Logouts
         and nothing else.
         """
+        self._check_trust()
         end = self._first + self.segment_bytes
         needed = self.batch_bytes + SEAL_RECORD_BYTES + self.tail_bytes
         if self.position + needed > end and not closing:
             try:
                 self._roll(end)
             except OSError as error:
+                self._check_trust(error)
                 raise journal_error(error, f"segment {end} cannot be made", self.position) from error
             end = self._first + self.segment_bytes
         self._limit = end - self.position - SEAL_RECORD_BYTES
@@ -213,9 +224,13 @@ class Writer:
         `buffer` is writable and has room for the seal (SEAL_RECORD_BYTES) behind `length`. Nothing is written
         for an empty batch. Raises JournalFull or JournalError; then nothing of the batch counts, and it may
         be tried again.
+
+        With "sync" at most one batch is not on the disk yet: of two, a power cut could keep the second alone, and the start
+        after it would have to call that damage.
         """
         if length == 0:
             return self.position
+        self.sync()
         view = buffer.data if isinstance(buffer, np.ndarray) else buffer
         octets: Octets = np.frombuffer(view, np.uint8)
         begin, end = self.position, length + SEAL_RECORD_BYTES
@@ -233,18 +248,35 @@ class Writer:
             self._soiled_end = max(self._soiled_end, begin + end)
             raise journal_error(error, "a batch cannot be written", begin) from error
         self.position, self.crc = begin + end, crc
+        self._unsynced = self.durability == "sync"
         return self.position
 
     def sync(self) -> None:
         """Return when everything appended is as durable as configured: at once for "os", on the disk for
         "sync".
+
+        Raises JournalError when that fails. It is not tried again, and nothing more is written: what the system could not
+        write it may have forgotten, and a second try would call that done.
         """
-        if self.durability != "sync":
+        self._check_trust()
+        if not self._unsynced:
             return
         try:
             self._disk.sync(self._descriptor)
         except OSError as error:
-            raise journal_error(error, "the journal cannot be brought to the disk", self.position) from error
+            self.distrust(error)
+        self._unsynced = False
+
+    def distrust(self, error: OSError) -> NoReturn:
+        """Bringing bytes to the disk has failed, here or where others did it: nothing more is written. Raises JournalError."""
+        self._lost = True
+        text = f"the journal cannot be brought to the disk: {error.strerror or error}"
+        raise JournalError(text, self.position) from error
+
+    def _check_trust(self, error: OSError | None = None) -> None:
+        if self._lost:
+            text = "the journal could not be brought to the disk: nothing more is written"
+            raise JournalError(text, self.position) from error
 
     def close(self) -> None:
         """Bring everything to the disk and let go of the files."""
@@ -256,7 +288,8 @@ class Writer:
             return
         descriptor, self._descriptor = self._descriptor, NIL
         try:
-            self._disk.sync(descriptor)
+            if not self._lost:
+                self._disk.sync(descriptor)
         except OSError as error:
             raise journal_error(error, "the journal cannot be brought to the disk", self.position) from error
         finally:
@@ -282,6 +315,7 @@ class Writer:
         self._go_on(reader, segments[-1])
         self.note += self._cut_bytes(tail)
         if self.durability == "sync":
+            self._write_again(segments[-1], tail.end)
             self._disk.sync(self._descriptor)
         self._start_ahead(self._first + self.segment_bytes)
 
@@ -309,8 +343,19 @@ class Writer:
         self._disk.write_all(self._descriptor, memoryview(bytes(size)), tail.end - self._first)
         return f"cut {size} unsealed bytes at position {tail.end} ({tail.reason or 'no batch begins there'})"
 
+    def _write_again(self, last: Segment, end: int) -> None:
+        """Write what is sealed in the last segment once more, as it is.
+
+        The process before may have been stopped by a sync that failed. What the system could not write then it takes for
+        written, and only what is written anew goes to the disk with the next sync.
+        """
+        for offset in range(0, end - last.first, REWRITE_BYTES):
+            piece = bytes(last.view[offset : min(end - last.first, offset + REWRITE_BYTES)])
+            self._disk.write_all(self._descriptor, memoryview(piece), offset)
+
     def _roll(self, first: int) -> None:
-        """Go to the segment at `first`. Raises OSError; then the present one stays in use."""
+        """Go to the segment at `first`. Raises OSError; then the present one stays in use, unless `_lost`."""
+        self.sync()
         if self._soiled_end > self.position:
             zeros = memoryview(bytes(self._soiled_end - self.position))
             self._disk.write_all(self._descriptor, zeros, self.position - self._first)
@@ -325,16 +370,28 @@ class Writer:
             if self.durability == "sync":
                 self._disk.sync(descriptor)
             self._disk.rename(unfinished_path(self.directory, first), segment_path(self.directory, first))
-            if self.durability == "sync":
-                self._disk.sync_directory(self.directory)
         except OSError:
             self._disk.close(descriptor)
             raise
+        self._settle_name(descriptor)
         if self._descriptor != NIL:
             self._disk.close(self._descriptor)
         self._descriptor, self._first = descriptor, first
         self.position = first + RECORD_HEADER_BYTES
         self._start_ahead(self._first + self.segment_bytes)
+
+    def _settle_name(self, descriptor: int) -> None:
+        """Bring the name of the new segment to the disk. When that fails the segment before is over all the same: the new
+        one follows its last seal.
+        """
+        if self.durability != "sync":
+            return
+        try:
+            self._disk.sync_directory(self.directory)
+        except OSError:
+            self._lost = True
+            self._disk.close(descriptor)
+            raise
 
     def _start_ahead(self, first: int) -> None:
         self._ahead = Ahead(self._disk, self.directory, first, self.segment_bytes, self.durability == "sync")

@@ -29,7 +29,8 @@ LAYERS = ["scan", "admit", "book", "report", "tape", "journal", "turn", "gateway
 def test_books_give_the_reports_the_flow_expects(flow: str) -> None:
     figures = measure_books(PLAN, flow)
     assert figures["correct"] and figures["operations"] == 600 and figures["reports"] >= 600
-    assert all(figures[f"{name}_per_s"]["median"] > 0 for name in ("empty", "matching", "with_reports"))
+    assert all(figures[f"{name}_per_s"]["median"] > 0 for name in ("empty", "matching", "with_ids", "with_reports"))
+    assert 0 < figures["matching_ns"]["p50"] <= figures["matching_ns"]["p99"] <= figures["matching_ns"]["max"]
 
 
 def test_books_begin_with_as_many_orders_as_asked_for() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fixsim.engine.machine import Machine, Sizes, new_machine
-from fixsim.layout import LADDER_BITS, LADDER_FAN, NIL
+from fixsim.layout import LADDER_BITS, LADDER_FAN, NIL, Phase
 from fixsim.limits import PRICE_TICKS_MAX
 
 OPEN = (ord("0"), ord("1"))
@@ -124,8 +124,8 @@ def _check_sides(machine: Machine) -> tuple[list[int], list[int]]:
         all_nodes += nodes
     for book in range(len(machine.books)):
         bid, ask = int(machine.sides[2 * book]["best"]), int(machine.sides[2 * book + 1]["best"])
-        if bid != NIL and ask != NIL:
-            assert int(machine.levels[bid]["price"]) < int(machine.levels[ask]["price"]), "a book is never crossed"
+        if bid != NIL and ask != NIL and machine.books[book]["phase"] == Phase.CONTINUOUS:
+            assert int(machine.levels[bid]["price"]) < int(machine.levels[ask]["price"]), "a book is crossed"
     return all_levels, all_nodes
 
 
@@ -136,7 +136,8 @@ def _check_level(machine: Machine, side: int, row: int) -> int:
     while slot != NIL:
         order = machine.orders[slot]
         assert int(order["prev"]) == older and int(order["level"]) == row and int(order["leaves"]) > 0
-        assert int(order["price"]) == int(level["price"])
+        market = PRICE_TICKS_MAX if side % 2 == 0 else 0
+        assert (int(order["price"]) if order["ord_type"] == ord("2") else market) == int(level["price"])
         assert 2 * int(order["book"]) + (0 if order["side"] == ord("1") else 1) == side
         assert int(order["leaves"]) + int(order["cum"]) == int(order["qty"])
         assert int(order["status"]) == (ord("1") if order["cum"] else ord("0"))

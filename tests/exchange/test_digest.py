@@ -98,6 +98,9 @@ def test_everything_a_conversation_remembers_changes_the_digest(stage: Stage) ->
     member = next(iter(stage.exchange.members.by_name.values()))
     talk: Any = member.session._talk
     parts = {"Member": member, "Conversation": talk, "Gap": talk.gap, "Timers": talk.timers, "Exchange": stage.exchange}
+    exchange = stage.exchange
+    parts |= {"GoodTill": exchange.good_till, "Calendar": exchange.phases.calendar, "Status": exchange.status}
+    parts |= {"Amendments": exchange.amendments, "Breakers": exchange.breakers, "MarketWide": exchange.breakers.market}
     for kind, names in DIGESTED.items():
         for name in names:
             kept = getattr(parts[kind], name)

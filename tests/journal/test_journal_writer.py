@@ -144,6 +144,7 @@ def test_a_broken_disk_is_an_error_but_not_full(tmp_path):
         writer.append(memoryview(batch), length, 1, 5)
     assert not isinstance(raised.value, JournalFull)
     disk.faults[:] = [Fault("sync", error=errno.EIO)]
+    writer.append(memoryview(batch), length, 1, 5)
     with pytest.raises(JournalError):
         writer.sync()
 
@@ -268,3 +269,80 @@ def test_the_real_disk_fills_segments_with_zeros_with_and_without_fallocate(tmp_
     disk.sync_directory(tmp_path)
     disk.close(descriptor)
     assert path.read_bytes() == bytes(300_000)
+
+
+# ---------------------------------------------------------------- sync
+
+
+def test_with_sync_a_batch_is_on_the_disk_before_the_next_one_is_written(tmp_path):
+    disk = FaultyDisk()
+    writer = open_writer(tmp_path, disk=disk, durability="sync")
+    disk.calls.clear()
+    append(writer, [b"a"])
+    append(writer, [b"b"])
+    writer.sync()
+    writer.sync()
+    assert [call for call in disk.calls if call in ("pwrite", "sync")] == ["pwrite", "sync", "pwrite", "sync"]
+
+
+def test_with_sync_a_segment_is_on_the_disk_before_the_next_one_begins(tmp_path):
+    disk = FaultyDisk()
+    writer = open_writer(tmp_path, disk=disk, durability="sync")
+    while writer.begin_batch() < 5000:
+        append(writer, [b"x" * 200])
+    while writer._first == 0:
+        disk.calls.clear()
+        append(writer, [b"x" * 200])
+    assert disk.calls.index("sync") < disk.calls.index("rename")
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_after_a_failed_sync_nothing_is_written_and_nothing_synced_any_more(tmp_path, error):
+    disk = FaultyDisk()
+    writer = open_writer(tmp_path, disk=disk, durability="sync")
+    append(writer, [b"a"])
+    disk.faults.append(Fault("sync", error=error))
+    with pytest.raises(JournalError) as raised:
+        writer.sync()
+    assert not isinstance(raised.value, JournalFull)
+    disk.faults.clear()
+    disk.calls.clear()
+    for closing in (False, True):
+        with pytest.raises(JournalError, match="nothing more is written"):
+            writer.begin_batch(closing)
+    with pytest.raises(JournalError, match="nothing more is written"):
+        writer.sync()
+    writer.close()
+    assert "pwrite" not in disk.calls and disk.calls.count("sync") <= 1  # that of a segment nobody will use
+    assert payloads_of(Reader(tmp_path)) == [[b"a"]]
+
+
+def test_a_segment_whose_name_cannot_be_synced_ends_the_one_before_all_the_same(tmp_path):
+    disk = FaultyDisk()
+    writer = open_writer(tmp_path, disk=disk, durability="sync")
+    disk.faults.append(Fault("sync_directory"))
+    said = []
+    with pytest.raises(JournalError, match="nothing more is written"):
+        while True:
+            append(writer, [b"x" * 200])
+            said.append([b"x" * 200])
+    with pytest.raises(JournalError):
+        writer.begin_batch(closing=True)
+    writer.close()
+    again = open_writer(tmp_path, durability="sync")
+    append(again, [b"on"])
+    again.close()
+    assert payloads_of(Reader(tmp_path)) == [*said, [b"on"]]
+
+
+def test_with_sync_a_start_writes_what_the_last_segment_holds_once_more(tmp_path):
+    end = write(tmp_path, [[b"a"], [b"b" * 100]])
+    held = (tmp_path / f"{0:020d}.fixj").read_bytes()
+    disk = FaultyDisk()
+    written: list[tuple[bytes, int]] = []
+    pwrite = disk.pwrite
+    disk.pwrite = lambda descriptor, view, offset: written.append((bytes(view), offset)) or pwrite(descriptor, view, offset)
+    writer = open_writer(tmp_path, disk=disk, durability="sync")
+    assert written == [(held[:end], 0)] and disk.calls[-1] == "sync"
+    writer.close()
+    assert (tmp_path / f"{0:020d}.fixj").read_bytes() == held
