@@ -14,7 +14,7 @@ from fixsim.engine.ladder import HEIGHT_MAX, ladder_first_from, price_key
 from fixsim.engine.levels import MARKET, leave, own_side, park, rest, unlink, unpark
 from fixsim.engine.memory import close, limit_names, retire, take_order
 from fixsim.engine.report import report
-from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace
+from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace, risk_reprice
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL, PARKED, Phase
 from fixsim.limits import PRICE_TICKS_MAX
@@ -323,7 +323,7 @@ def may_rest(m, slot):
 def reprice(m, slot, price):
     """The exchange changes the price of an order that does not rest: 150=D with 378=3."""
     order = m.orders[slot]
-    risk_replace(m, slot, price, np.int64(order["leaves"]))
+    risk_reprice(m, slot, price)
     order["price"] = price
     m.core[0]["restatement"] = REPRICING
     report(m, slot, RESTATED, np.int64(order["name"]), NIL, np.int64(order["echo"]), 0, 0, 0)

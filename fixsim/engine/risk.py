@@ -546,6 +546,19 @@ def risk_replace(m, slot, price, leaves):
 
 
 @kernel
+def risk_reprice(m, slot, price):
+    """The exchange gives an open limit order another price; nobody has asked for it."""
+    order = m.orders[slot]
+    party = np.int64(order["party"])
+    if party == NIL:
+        return
+    value = (price - np.int64(order["worth"])) * np.int64(order["leaves"]) * np.int64(m.parties[party]["factor"])
+    order["worth"] = price
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, order["side"] == BUY, 0, value)
+
+
+@kernel
 def risk_cancel(m, slot):
     """An open order is cancelled because its owner asked for it."""
     party = np.int64(m.orders[slot]["party"])

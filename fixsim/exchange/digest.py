@@ -109,7 +109,7 @@ NOT_STATE: Final = {
     "Exchange.delivery": _WIRED,
     "Delivery.resends": _TURN,
     "Delivery.listeners": "who listens inside this process",
-    "Delivery.links": "the exchange's",
+    "Delivery.is_live": _WIRED,
     "Delivery.machine": _WIRED,
     "Delivery.members": _WIRED,
     "Delivery.outbox": _WIRED,

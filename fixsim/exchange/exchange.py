@@ -117,7 +117,7 @@ class Exchange:
         #: What schedules do in the coming days, by the START record of a configuration that is about to be adopted.
         self._coming: dict[str, Any] = {}
         self.links: dict[int, Member] = {}
-        self.delivery = Delivery(self.machine, self.tape, self.members, self.links, outbox)
+        self.delivery = Delivery(self.machine, self.tape, self.members, lambda link: link in self.links, outbox)
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
         self._frame = np.zeros(FRAME_BYTES_MAX, np.uint8)

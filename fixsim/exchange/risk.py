@@ -283,14 +283,21 @@ class Risk:
         assert factor is not None and factor == int(factor), "checked when the configuration was read"
         return int(factor)
 
+    def find_again(self) -> None:
+        """The tables came from elsewhere: their rows by what they are about."""
+        self.rows = {name: owner for owner, name in self.names.items()}
+        self.holdings = {(int(row["owner"]), int(row["book"])): place for place, row in enumerate(self._held())}
+        parties = self.machine.parties[: int(self.core["parties_fresh"])]
+        self.parties = {
+            (int(row["session"]), int(row["account"]), int(row["book"])): party for party, row in enumerate(parties)
+        }
+
     # ---- a start
 
     def adopt(self, config: Config) -> None:
         """Take a changed configuration: owners keep what they hold and did, what is open is counted anew."""
         self.config = config
-        self.rows = {name: owner for owner, name in self.names.items()}
-        held = self._held()
-        self.holdings = {(int(row["owner"]), int(row["book"])): place for place, row in enumerate(held)}
+        self.find_again()
         for listing in self.listings.by_symbol.values():
             self.value(listing)
         for owner in self.names:

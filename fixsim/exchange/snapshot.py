@@ -226,6 +226,7 @@ def _remember(exchange: Exchange, beside: list[list[Any]]) -> None:
             setattr(things[name], key, from_plain(plain, members))
     exchange.tape.set_time(exchange.tape.now_ns, exchange.tape.stamp)
     exchange.desk.echoes.find_again()
+    exchange.risk.find_again()
     for link in sorted(exchange.links):
         exchange.deadlines.note(exchange.links[link])
 

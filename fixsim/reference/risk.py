@@ -154,6 +154,10 @@ class RiskDesk:
                     self.owners[scope, name] = Owner(scope, name, limits)
                 yield self.owners[scope, name]
 
+    def _worth(self, order: Order) -> Decimal:
+        """What a unit of an order is counted at: its limit, whoever changed it, or what a market order could reach."""
+        return self.worth[order.order_id] if order.price is None else order.price
+
     def _of(self, order: Order) -> list[Owner]:
         return list(self.owners_of(order.session, order.account, order.symbol))
 
@@ -274,7 +278,7 @@ class RiskDesk:
         """What the open orders of one side could trade, in money."""
         return sum(
             (
-                self.value(board[order.symbol], self.worth[order.order_id], order.leaves)
+                self.value(board[order.symbol], self._worth(order), order.leaves)
                 for order in self._open(owner, orders)
                 if order.is_buy == buys
             ),
@@ -387,7 +391,8 @@ class RiskDesk:
             return None
         if price is not None and price != order.price and (text := self.wrong_price(owners, listing, book, price)):
             return text
-        before, worth = self.worth[order.order_id], price if price is not None else self.worth[order.order_id]
+        before = self._worth(order)
+        worth = before if price is None else price
         leaves = max(Decimal(0), qty - order.cum)
         raises = leaves > order.leaves or worth * leaves > before * order.leaves
         more_qty = more_value = Decimal(0)
@@ -437,10 +442,7 @@ class RiskDesk:
 
     def replaced(self, order: Order, now_ns: int) -> None:
         """A resting order has another price or quantity."""
-        if order.order_id in self.worth:
-            if order.price is not None:
-                self.worth[order.order_id] = order.price
-            self.requested(order, now_ns, ordering=True)
+        self.requested(order, now_ns, ordering=True)
 
     def requested(self, order: Order, now_ns: int, *, ordering: bool) -> None:
         """A D, F or G was accepted."""

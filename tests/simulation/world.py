@@ -110,6 +110,8 @@ class World:
         self.highest_in: dict[tuple[int, int], int] = {}
         self.deaths = self.turns = self.commands = self.looked_at = 0
         self.calm = False
+        #: Lines of operators that have heard something.
+        self.answered: set[int] = set()
 
     @property
     def config(self) -> Config:
@@ -364,16 +366,19 @@ class World:
         fd, chance = self.next_fd(), Random(self.chance.random())
         heard = Pipe(self.agenda, chance, lambda: None)
         said = Pipe(self.agenda, chance, lambda: None)
-        line = Socket(fd, heard, said, chance, lambda octets: self._answered())
+        line = Socket(fd, heard, said, chance, lambda octets: self._answered(fd))
         self.lines[fd] = line
         self.life.desk.backlog.append(line)
         heard.put(json.dumps({"verb": verb, "arguments": arguments}).encode() + b"\n")
 
-    def _answered(self) -> None:
-        """An operator hears nothing of what is not in the journal."""
+    def _answered(self, fd: int) -> None:
+        """An operator hears nothing of what is not in the journal. The rest of a long answer may come at any time."""
         assert self.life is not None
+        if fd in self.answered:
+            return
+        self.answered.add(fd)
         assert self.life.exchange.tape.used == 0, "an operator was answered before the commit"
-        assert self.life.opened.writer.position <= self.limit, "an operator was answered before the seal was safe"
+        assert self.scribe.story.asked < self.limit, "an operator was answered before the seal was safe"
 
     def _stop(self) -> None:
         """Somebody ends the exchange in order."""
