@@ -175,11 +175,14 @@ class Phases:
             engine_book.suspend(self.machine, slot)
 
     def _activate(self, book: int, field: str, value: int) -> None:
-        """Orders that wait outside of the book come into it: those whose `field` is `value`."""
+        """Orders that wait outside of the book come into it: those whose `field` is `value`. Without room: cancelled."""
         for slot in self.auctions.parked(book):
             if int(self.machine.orders[slot][field]) == value:
                 self.auctions.make_room()
-                engine_book.activate(self.machine, slot)
+                if engine_book.has_level_room(self.machine):
+                    engine_book.activate(self.machine, slot)
+                else:
+                    engine_book.withdraw(self.machine, slot, engine_book.EXCHANGE_OPTION)
 
     def _chance(self, most_ns: int) -> int:
         """A random time from 0 to `most_ns`, the next of the venue's."""
@@ -210,11 +213,11 @@ class Phases:
 
     def due(self, venue_ns: int) -> None:
         """What has come: calls end in the order of their instruments, schedules change in theirs, the earlier first."""
-        while self.next_ns() <= venue_ns:
-            for change in self.calendar.take(self.next_ns()):
+        while (due_ns := self.next_ns()) <= venue_ns:
+            for change in self.calendar.take(due_ns):
                 self._change(*change)
             ends = self.machine.books["until_ns"]
-            for book in ((ends > 0) & (ends <= self.next_ns())).nonzero()[0]:
+            for book in ((ends > 0) & (ends <= due_ns)).nonzero()[0]:
                 self.end_call(int(book))
             self._next_ns = 0
 
