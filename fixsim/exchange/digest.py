@@ -61,12 +61,14 @@ DIGESTED: Final = {
     "Status": ("securities", "watchers"),
 }
 
-#: No part of the digest, and yet nothing a snapshot could find again: what an instrument and a counterparty were when they
-#: were listed, whatever the configuration in force says now; and the time of the last turn.
+#: No part of the digest, and yet in a snapshot: what an instrument and a counterparty were when they were listed, whatever the
+#: configuration in force says now; the time of the last turn; and what would have to be found anew.
 KEPT: Final = {
     "Listings": ("by_symbol",),
     "Member": ("counterparty",),
     "Tape": ("now_ns", "stamp"),
+    "Phases": ("_next_ns",),
+    "Status": ("_next_ns",),
 }
 
 #: Where things that remember are looked for, and what is not looked into.

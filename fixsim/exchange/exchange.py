@@ -154,7 +154,7 @@ class Exchange:
 
     def adopt(self, config: Config) -> None:
         """Go on under a changed configuration; called right after the START record that carries it."""
-        self._adopt(config)
+        self.take_configuration(config)
         self.members.adopt(config)
         self.guard.adopt(config)
 
@@ -167,7 +167,7 @@ class Exchange:
         self.tape.begin(now_ns)
         self.tape.record(Kind.CONFIG, payload)
         self._coming = planned(payload)
-        self._adopt(config)
+        self.take_configuration(config)
         gone = self.members.reload(config)
         self.guard.adopt(config)
         for member in gone:
@@ -176,7 +176,8 @@ class Exchange:
         for member in self.links.values():
             self._drain(member)
 
-    def _adopt(self, config: Config) -> None:
+    def take_configuration(self, config: Config) -> None:
+        """What `config` says of everything but sessions."""
         self.config = config
         self.tape.timestamp_digits = config.venue.timestamp_digits
         self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)

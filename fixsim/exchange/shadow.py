@@ -14,7 +14,7 @@ from fixsim.exchange.course import THE_END, Course
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.opening import Opened, open_writer
 from fixsim.exchange.recovery import Rehearsal, check_change, go_live, new_exchange, turns
-from fixsim.exchange.replay import Nowhere, Unheard
+from fixsim.exchange.replay import Nowhere
 from fixsim.exchange.snapshot import Standing, is_between_turns
 from fixsim.exchange.snapshots import Snapshots
 from fixsim.fix.dictionary import Dictionary
@@ -29,6 +29,17 @@ Wait = Callable[[], bool]
 NO_BATCH: Final = None
 #: Inbound records carried out in one turn, at the end of a batch: some tenths of a second.
 AT_ONCE: Final = 50_000
+
+
+class Asleep(Outbox):
+    """An outbox to which nobody is connected, until the exchange is ours: what is said was said by somebody else."""
+
+    is_awake = False
+
+    def open(self, link: int, session: int) -> None:
+        """A connection of `session` may be owed something from now on, if it is one of ours."""
+        if self.is_awake:
+            super().open(link, session)
 
 
 class Growing(Course):
@@ -81,6 +92,8 @@ class Shadow:
 
     def __init__(self, reader: Reader, batches: Growing, rehearsal: Rehearsal, exchange: Exchange, snapshot: int) -> None:
         self.reader, self.exchange = reader, exchange
+        assert isinstance(exchange.outbox, Asleep)
+        self._outbox = exchange.outbox
         #: Where the snapshot stood it began with, NIL for the first record of the journal.
         self.snapshot = snapshot
         self._batches, self._rehearsal = batches, rehearsal
@@ -97,7 +110,7 @@ class Shadow:
 
         Raises JournalError for a journal that is damaged, or whose beginning is neither there nor in a snapshot.
         """
-        for found in snapshots.find(reader, Unheard(reader), Nowhere(0), dictionary, passed_over):
+        for found in snapshots.find(reader, Asleep(reader), Nowhere(0), dictionary, passed_over):
             header = found.header
             reader.trust(header.position)
             batches = Growing(reader, header.position, wait)
@@ -112,7 +125,7 @@ class Shadow:
         if not batches.is_there():
             return None
         rehearsal = Rehearsal(batches, Nowhere(0))
-        exchange = new_exchange(rehearsal, Unheard(reader), lambda position: bytes(reader.read(position).payload), dictionary)
+        exchange = new_exchange(rehearsal, Asleep(reader), lambda position: bytes(reader.read(position).payload), dictionary)
         return cls(reader, batches, rehearsal, exchange, NIL)
 
     @property
@@ -187,7 +200,7 @@ class Shadow:
                 pass
             self._take_pen()
             assert self._writer is not None
-            self.exchange.outbox = Outbox(self.reader)
+            self._outbox.is_awake = True
             # a clock that was driven goes on from where it stands
             go_live(self.exchange, self._config, self._writer, now_ns, 0 if self.exchange.core["venue_ns"] else None)
         except BaseException:

@@ -13,6 +13,7 @@ digest sees (`exchange.digest`), what it keeps besides, and the configuration in
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -187,8 +188,16 @@ def restore(
             exchange = Exchange(Config.from_normalised(header.config), writer, outbox, fetch, dictionary)
             for slot, name, counterparty in header.members:
                 exchange.members.enter_at(slot, from_plain(name, {}), from_plain(counterparty, {}))
+            begin = file.tell()
             _read_tables(file, header, exchange)
-        _remember(exchange, header.beside)
+            _remember(exchange, header.beside)
+            # what follows from the configuration is worked out from a whole state, and then that state is put back
+            exchange.take_configuration(exchange.config)
+            exchange.guard.adopt(exchange.config)
+            exchange.tape.discard()
+            file.seek(begin)
+            _read_tables(file, header, exchange)
+            _remember(exchange, header.beside)
     except OSError as error:
         raise SnapshotError(f"cannot be read: {error.strerror or error}") from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -215,6 +224,19 @@ def _read_tables(file: BinaryIO, header: Header, exchange: Exchange) -> None:
         raise SnapshotError("its checksum is wrong")
 
 
+def _set(thing: Any, key: str, value: Any) -> None:
+    """Give an attribute its value; a collection keeps its identity, because others may hold it too."""
+    present: Any = getattr(thing, key, None)
+    if type(present) is not type(value) or not isinstance(value, dict | set | list | deque):
+        setattr(thing, key, value)
+        return
+    present.clear()
+    if isinstance(value, list | deque):
+        present.extend(value)
+    else:
+        present.update(value)
+
+
 def _remember(exchange: Exchange, beside: list[list[Any]]) -> None:
     """Set what is remembered beside the tables, and make again what only finds things."""
     things = {name: thing for name, thing in remembering(exchange) if _names(thing)}
@@ -223,7 +245,7 @@ def _remember(exchange: Exchange, beside: list[list[Any]]) -> None:
     members: dict[int, Member] = exchange.members.by_slot
     for name, values in beside:
         for key, plain in values.items():
-            setattr(things[name], key, from_plain(plain, members))
+            _set(things[name], key, from_plain(plain, members))
     exchange.tape.set_time(exchange.tape.now_ns, exchange.tape.stamp)
     exchange.desk.echoes.find_again()
     exchange.risk.find_again()

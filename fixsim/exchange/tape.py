@@ -80,6 +80,11 @@ class Tape:
         self.row["stamp"][: len(stamp)] = np.frombuffer(stamp, np.uint8)
         self.tell_venue_time()
 
+    def discard(self) -> None:
+        """Nothing of the open batch was said."""
+        self.row["used"] = self.row["count"] = self.row["touched"] = 0
+        self.machine.said[:] = 0
+
     def tell_venue_time(self) -> None:
         """What is said from now on happens at the venue's time, which was driven or is that of the turn."""
         driven_ns = int(self._core["venue_ns"])

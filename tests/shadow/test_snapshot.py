@@ -12,7 +12,8 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import pytest
-from exchange.stage import DAY_NS, NOWHERE, MemoryWriter, Stage, small_config, with_counterparty
+from exchange.stage import DAY_NS, MORNING_NS, NOWHERE, MemoryWriter, Stage, small_config, with_counterparty
+from exchange.test_breakers import Day
 from exchange.test_digest import walk
 from flows import SESSIONS, seeded_flow
 
@@ -128,6 +129,7 @@ def with_routes(stage: Stage) -> None:
 
 MOMENTS: list[Callable[[Stage], None]] = [
     lambda stage: None, halted, with_a_gap, with_early_messages_that_are_due, leaving, reset_while_connected, with_routes,
+    lambda stage: with_a_call(stage),
 ]  # fmt: skip
 
 
@@ -233,6 +235,80 @@ def test_in_the_middle_of_a_turn_none_is_taken(tmp_path: Path) -> None:
     stage.exchange.core["taker"] = 0
     with pytest.raises(SnapshotError, match="in the middle of a turn"):
         write(stage, tmp_path / "one")
+
+
+# ---------------------------------------------------------------- phases, breakers, subscriptions
+
+
+def with_a_call(stage: Stage) -> None:
+    """Orders gather for an auction that ends by itself, one is good until a time, and somebody is told what happens."""
+    stage.say(SESSIONS[0], [(35, b"e"), (324, b"S"), (55, b"AAPL"), (263, b"1")])
+    stage.say(SESSIONS[0], limit(b"g", b"1", b"10.00", (126, b"20240102-10:00:40"), tif=b"6"))
+    stage.command("phase", symbol="AAPL", phase="volatility-auction", seconds=20)
+    stage.say(SESSIONS[1], limit(b"s", b"2", b"9.99"))
+
+
+def limit(name: bytes, side: bytes, price: bytes, *more: tuple[int, bytes], tif: bytes = b"0") -> list[tuple[int, bytes]]:
+    return [
+        (35, b"D"), (11, name), (55, b"AAPL"), (54, side), (60, b"20240102-10:00:00"), (38, b"5"), (40, b"2"), (44, price),
+        (59, tif), *more,
+    ]  # fmt: skip
+
+
+def test_a_driven_clock_goes_on_from_where_it_stands(tmp_path: Path) -> None:
+    stage = Stage(clock_start_ns=MORNING_NS + 7 * NS_PER_S)
+    stage.log_on(*SESSIONS)
+    for name, fields in seeded_flow(3, 30):
+        stage.say(name, fields)
+    stage.command("clock.advance", by_ns=90 * NS_PER_S)
+    twin = twin_of(stage, tmp_path / "one")
+    assert twin.exchange.venue_ns == stage.exchange.venue_ns == MORNING_NS + 97 * NS_PER_S
+    for one in (stage, twin):
+        one.say(SESSIONS[0], limit(b"now", b"1", b"10.00"))
+        one.command("clock.advance", by_ns=30 * 3_600 * NS_PER_S)
+        one.say(SESSIONS[0], limit(b"then", b"1", b"10.00"))
+    assert stage.writer.batches == twin.writer.batches
+    assert_alike(stage, twin)
+
+
+@pytest.mark.parametrize("breaker", ["price-monitoring", "velocity-logic", "luld-tier-1"])
+@pytest.mark.parametrize("tripped", [False, True])
+def test_what_breakers_remember_goes_on_as_it_would_have(tmp_path: Path, breaker: str, tripped: bool) -> None:
+    day = Day(breaker)
+    for price in ("100.10", "100.50", "101.00"):
+        day.asks(price)
+        day.order("TAKER", b"1", price, 4)
+        day.wait(40)
+    if tripped:
+        day.asks("101.10", "125.00")
+        day.order("TAKER", b"1", "125.00", 40)
+    other = copy.copy(day)
+    other.stage = twin_of(day.stage, tmp_path / "one")
+    assert_alike(day.stage, other.stage)
+    passing = {name for name, why in digest.NOT_STATE.items() if why == digest._TURN} | OF_THE_PROCESS
+    assert told(day.exchange, passing) == told(other.exchange, passing)
+    for one in (day, other):
+        one.wait(100)
+        one.bids("100.90", "90.00")
+        one.order("TAKER", b"2", "80.00", 30)
+        one.asks("103.00")
+        one.wait(700)
+        one.order("TAKER", b"1", "103.00", 3)
+    assert day.stage.writer.batches == other.stage.writer.batches
+    assert_alike(day.stage, other.stage)
+
+
+def test_those_who_share_a_collection_share_it_afterwards(tmp_path: Path) -> None:
+    """Who hears what is found by the same table of links that is restored."""
+    stage = lived(0)
+    twin = twin_of(stage, tmp_path / "one")
+    assert twin.exchange.delivery.links is twin.exchange.links
+    for link in list(twin.exchange.links):
+        twin.exchange.lose_link(link, "test", twin.now_ns)
+    twin.drain()
+    assert not twin.exchange.delivery.links
+    twin.log_on("FRESH")
+    assert twin.outbox is not None and twin.outbox.pending(twin.links["FRESH"])
 
 
 # ---------------------------------------------------------------- what others add
