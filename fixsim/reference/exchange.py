@@ -43,9 +43,6 @@ FOR_A_DAY: Final = (DAY, b"2", b"7")
 FILL_OR_KILL: Final = b"4"
 ANYTHING: Final = Permission()
 
-#: Words of the configuration, in the order owners are asked.
-SCOPES: Final = ("session", "firm", "account", "instrument")
-
 #: Tags without which a message cannot be answered by its own kind of answer.
 NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
     b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"q": (11, 530), b"x": (320,), b"V": (262,),
@@ -465,45 +462,6 @@ class ReferenceExchange(Interventions):
             return self._refuse(session, message, Refusal(b"3", RATE), None)
         order = self._named(session, message)
         return self._reject_request(session, message, order, Refusal(b"1" if order is None else b"2", RATE))
-
-    # ------------------------------------------------------------ what limits do by themselves
-
-    def look_at_risk(self, now_ns: int) -> list[Reply]:
-        """A new day's sums, new marks; what is cancelled because somebody has lost too much."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            lost = self.risk.tick(self.books, self.board.listed, now_ns)
-            return [
-                reply
-                for owner in sorted(lost, key=lambda owner: (SCOPES.index(owner.scope), owner.name))
-                for reply in self._withdraw(owner.scope, owner.name, b"8")
-            ]
-
-    def kill(self, scope: str, name: str, now_ns: int) -> list[Reply]:
-        """Turn a kill switch on: whom it names is blocked, and what rests of it is cancelled."""
-        self._now_ns = now_ns
-        if (scope, name) not in self.risk.switches:
-            self.risk.switches.append((scope, name))
-        with localcontext(EXACT):
-            return self._withdraw(scope, name, b"8")
-
-    def unkill(self, scope: str, name: str) -> None:
-        """Lift it."""
-        self.risk.switches = [switch for switch in self.risk.switches if switch != (scope, name)]
-
-    def gone(self, session: str, now_ns: int, reason: bytes, *, keeps_gtc: bool) -> list[Reply]:
-        """A session did not come back in time: its orders are cancelled."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            return self._withdraw("session", session, reason, keeps_gtc=keeps_gtc)
-
-    def _withdraw(self, scope: str, name: str, reason: bytes, *, keeps_gtc: bool = False) -> list[Reply]:
-        replies = []
-        for order in [order for order in self.open.values() if self.risk.belongs(order, scope, name)]:
-            if not (keeps_gtc and order.time_in_force == GOOD_TILL_CANCEL):
-                self._take_out(order, CANCELED)
-                replies.append(self._report(order, b"4", reason=reason))
-        return replies
 
     def _reject_request(self, session: str, message: Inbound, order: Order | None, refusal: Refusal) -> Reply:
         return Reply(session, cancel_reject(message, order, refusal, self._time()))
