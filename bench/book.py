@@ -3,8 +3,9 @@
     uv run python bench/book.py [--n 1000000] [--symbols 1] [--seed 42] [--depth-operations 100000]
 
 The mix is that of `fixsim bench`, and so is what carries it out (`fixsim.bench.kernels`): find the ClOrdID, match, queue,
-remember ids; once with reports rendered into the batch (`with_reports`), once with the report kernel replaced by nothing
-(`matching`). `empty` is the same loop without the book. Left out: frames, journal, sockets.
+remember ids; with reports rendered into the batch (`with_reports`), with the report kernel replaced by nothing (`with_ids`),
+and with orders known by their rows, so that no id is looked up or kept (`matching`). `empty` is the same loop without the
+book. Left out: frames, journal, sockets.
 
 Depth: 100 and 100,000 distinct levels on one side, dense (two ticks apart) and spread over the whole price range; at the
 best end, at the worst end, in the middle and at random places a level is made and taken away again, over and over. The
@@ -26,10 +27,11 @@ from typing import Any
 import numba
 import numpy as np
 
+from fixsim.bench.bare import silent_book
 from fixsim.bench.book import Workload, compile_all, measure_books
 from fixsim.bench.facts import facts
 from fixsim.bench.frames import ID_BYTES
-from fixsim.bench.kernels import machine_of, make_ids, silent_book, touch
+from fixsim.bench.kernels import machine_of, make_ids, touch
 from fixsim.bench.plan import Plan
 from fixsim.bench.stage import Stage
 from fixsim.config import load, packaged

@@ -20,6 +20,8 @@ from chart import bars, curves
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "performance.md", ROOT / "docs" / "pictures"
 SECTION = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.S)
+#: What is measured of the books, from the least that an operation may be.
+BOOKS = (("matching", "matching only"), ("with_ids", "ids as text"), ("with_reports", "with reports rendered"))
 KINDS = ("bench", "peers", "peers-cpp")
 Found = dict[str, Any]
 
@@ -90,8 +92,12 @@ def parts(bench: Found) -> str:
     found, rows = bench["parts"], []
     for flow, figures in found["book"].items():
         empty = f"{figures['empty_per_s']['median']:,} empty loop"
-        for key, what in (("matching", "matching only"), ("with_reports", "with reports rendered")):
-            rows.append((f"book, {flow}, {what}", "operations", told(figures[f"{key}_per_s"]), empty))
+        for key, what in BOOKS:
+            if f"{key}_per_s" in figures:
+                rows.append((f"book, {flow}, {what}", "operations", told(figures[f"{key}_per_s"]), empty))
+        if "matching_ns" in figures:
+            ns = figures["matching_ns"]
+            rows[-len(BOOKS)] = (*rows[-len(BOOKS)][:3], f"{empty}; p50 {ns['p50']} ns, p99 {ns['p99']} ns")
     codec = found["codec"]
     floor = f"{codec['read_baseline_per_s']['median']:,} reading the bytes"
     rows.append(("codec, parse", "NewOrderSingle", told(codec["parse_per_s"]), floor))

@@ -21,8 +21,8 @@ from random import Random
 
 from fixsim.config import default_config
 from fixsim.exchange.digest import state_digest
-from fixsim.exchange.exchange import Hello
 from fixsim.exchange.opening import open_venue
+from fixsim.exchange.payloads import Hello
 from fixsim.exchange.replay import Replay
 from fixsim.fix.codec import encode
 from fixsim.fix.dictionary import fix44

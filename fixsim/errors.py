@@ -14,6 +14,7 @@
         TornTail              an unsealed end: cut at `position`
         JournalCorrupt        damage before sealed records: the start is refused
         JournalFull           no room for another record
+      SnapshotError         a snapshot that cannot be used: passed over, an older one or the journal alone will do
       ShippingError         the database is away: wait and retry, trading goes on
       AuditError            the hash chain, a head or a proof cannot be used
       ReplayDivergence      the first record that differs, both sides readable
@@ -111,6 +112,10 @@ class JournalCorrupt(JournalError):
 
 class JournalFull(JournalError):
     """The journal has no room for another record."""
+
+
+class SnapshotError(FixsimError):
+    """A snapshot fails one of its checks, or none can be taken; the text says why."""
 
 
 class ShippingError(FixsimError):

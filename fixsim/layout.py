@@ -11,6 +11,8 @@ from fixsim.limits import RECORD_ALIGN, RECORD_HEADER_BYTES
 
 #: "No row", in every index field.
 NIL: Final = -1
+#: "No row, because it is held elsewhere": LEVEL of an order that waits outside the ladder of its book.
+PARKED: Final = -2
 #: "Never", for deadlines: the largest int64.
 NEVER: Final = 2**63 - 1
 
@@ -36,6 +38,7 @@ class Kind:
     TICK: Final = 9  # a deadline was due
     OPERATOR: Final = 10  # a command, with who and why
     SEAL: Final = 11  # count and checksum of the batch in front of it
+    EVENT: Final = 12  # something that happened without being asked for, and may be asked about
 
 
 #: Kinds that change state when replayed; the others are what was said, or structure.
@@ -51,7 +54,7 @@ RECORD: Final = np.dtype(
         ("flags", "u1"),  # zero
         ("length", "<u4"),  # bytes of payload
         ("position", "<i8"),  # byte offset of this record in the journal, its identity everywhere
-        ("time_ns", "<i8"),  # venue time of the turn, ns since 1970 UTC
+        ("time_ns", "<i8"),  # session time of the turn, ns since 1970 UTC
         ("session", "<u4"),  # session id, 0 for none; LINK records name it
         ("run", "<u4"),  # sequence resets of the session so far
         ("seq", "<i8"),  # MsgSeqNum(34) of a frame, 0 for none
@@ -78,8 +81,14 @@ SEAL: Final = np.dtype(
     ]
 )
 
-#: Payload of a RESEND record: MsgSeqNums, both inclusive.
-RESEND: Final = np.dtype([("begin", "<i8"), ("end", "<i8")])
+#: Payload of a RESEND record: what is said again, and how far back the journal is looked at for it.
+RESEND: Final = np.dtype(
+    [
+        ("begin", "<i8"),  # first MsgSeqNum said again
+        ("end", "<i8"),  # last one
+        ("floor", "<i8"),  # what was said in front of this position is covered by a GapFill
+    ]
+)
 
 assert RECORD.itemsize == RECORD_HEADER_BYTES
 assert SEAL.itemsize % RECORD_ALIGN == 0
@@ -108,7 +117,27 @@ class Phase:
     CLOSED: Final = 7  # nothing is taken
 
 
-#: One order, open or remembered. 88 bytes.
+#: Phases that end by one price at which everything that can meet does.
+CALLS: Final = frozenset({Phase.OPENING_AUCTION, Phase.VOLATILITY_AUCTION, Phase.CLOSING_AUCTION})
+
+
+class Inst:
+    """What ExecInst(18) asks for in ORDER.inst, as bits."""
+
+    REINSTATE: Final = 1  # J: aside while trading is halted, back afterwards
+    CANCEL: Final = 2  # K: gone when trading is halted
+
+
+class Corridor:
+    """Whether trades of an instrument are bounded, and what moves the bounds."""
+
+    NONE: Final = 0
+    FIXED: Final = 1  # nothing but time and auctions
+    LAST: Final = 2  # each trade: `width` ten-thousandths of its price to either side
+    RANGE: Final = 3  # each new high or low of the window: `width` ticks from the other end
+
+
+#: One order, open or remembered. 96 bytes.
 ORDER: Final = np.dtype(
     [
         ("price", "<i8"),  # ticks; 0 for a market order
@@ -119,7 +148,7 @@ ORDER: Final = np.dtype(
         ("order_id", "<i8"),  # OrderID(37)
         ("next", "<i4"),  # younger order of the level; in a free row, the next free row
         ("prev", "<i4"),  # older order of the level
-        ("level", "<i4"),  # LEVEL row it rests on, NIL when it does not rest
+        ("level", "<i4"),  # LEVEL row it rests on, NIL when it does not rest, PARKED when it waits outside of the ladder
         ("name", "<i4"),  # NAME row of its current ClOrdID(11)
         ("echo", "<i4"),  # ECHO row of account and routing, NIL for none
         ("day", "<u2"),  # trading day it was accepted, days since 1970-01-01
@@ -131,8 +160,10 @@ ORDER: Final = np.dtype(
         ("tif", "u1"),  # TimeInForce(59)
         ("status", "u1"),  # OrdStatus(39)
         ("party", "<i4"),  # PARTY row of whoever answers for it, NIL when no limit looks at it
-        ("inst", "u1"),  # what ExecInst(18) asks for, as bits
-        ("spare", "u1", (3,)),
+        ("inst", "u1"),  # what ExecInst(18) asks for, see Inst
+        ("guarded", "u1"),  # 1 for a market order that may not trade beyond `worth`
+        ("until", "<u2"),  # last day of a GTD order, days since 1970-01-01; 0 for none, and where a time is given
+        ("worth", "<i8"),  # ticks at which its leaves are counted in limits; no meaning while `party` is NIL
     ]
 )
 
@@ -184,12 +215,46 @@ BOOK: Final = np.dtype(
         ("max_price", "<i8"),  # ticks; max_price x max_lots is at most NOTIONAL_MAX
         ("last_price", "<i8"),  # ticks of the last trade, 0 for none
         ("last_lots", "<i8"),
+        ("factor", "<i8"),  # money of one lot at one tick; 0 while money is not looked at
+        ("mark", "<i8"),  # ticks at which positions are valued, 0 for none yet
+        ("mark_max", "<i8"),  # ticks a mark never exceeds
+        ("auction_price", "<i8"),  # ticks of the last auction, 0 for none
+        ("auction_lots", "<i8"),  # lots that met there
+        ("closing_price", "<i8"),  # ticks at which orders meet at last, 0 for none
+        ("until_ns", "<i8"),  # venue time at which its call ends by itself, 0 for none
+        ("told_ns", "<i8"),  # venue time at which what its call would come to may be told next, 0 when nobody listens
+        ("told_price", "<i8"),  # what was told last: indicative price in ticks,
+        ("told_buys", "<i8"),  # lots that buy at it,
+        ("told_sells", "<i8"),  # and lots that sell
+        ("parked_head", "<i4"),  # ORDER rows held outside of the ladder, oldest first, NIL for none
+        ("parked_tail", "<i4"),
+        ("extensions", "u1"),  # how often its call was prolonged
+        ("scheduled", "u1"),  # 1 when its days end by a schedule, 0 when they end at midnight UTC
+        ("indicated", "u1"),  # 1 when its call has told a price
+        ("fill", "u1", (5,)),
         ("price_decimals", "u1"),
         ("qty_decimals", "u1"),
         ("phase", "u1"),  # Phase
         ("symbol_length", "u1"),
         ("symbol", "u1", (64,)),  # Symbol(55)
-        ("spare", "u1", (4,)),
+        ("corridor", "u1"),  # Corridor
+        ("confined", "u1"),  # 1: no order may rest at a price at which it might not trade
+        ("state", "u1"),  # what its breaker is doing, see exchange/breakers.py
+        ("alarm", "u1"),  # 1: its breaker must look at it before anything else happens
+        ("floor", "<i8"),  # lowest and highest price of a trade, ticks, where there is a corridor
+        ("ceiling", "<i8"),
+        ("outer_floor", "<i8"),  # what a moving corridor never leaves
+        ("outer_ceiling", "<i8"),
+        ("width", "<i8"),  # of a corridor that moves, see Corridor
+        ("low", "<i8"),  # lowest and highest trade of the window, ticks; 0 for none
+        ("high", "<i8"),
+        ("slice_low", "<i8"),  # the same of the present slice of the window
+        ("slice_high", "<i8"),
+        ("slice_sum", "<i8"),  # of the prices of its trades
+        ("slice_trades", "<i8"),  # their number
+        ("slice_ns", "<i8"),  # venue time of the first of them
+        ("weight", "<i8"),  # of one tick in the index, 0 outside of it
+        ("counted", "<i8"),  # ticks at which it stands in the index
     ]
 )
 
@@ -217,20 +282,22 @@ SESSION: Final = np.dtype(
         ("venue_length", "u1"),  # bytes of our own CompID
         ("comp_ids_length", "u1"),
         ("comp_ids", "u1", (COMP_IDS_BYTES,)),  # 49=..|56=..| as it is written
-        ("spare", "u1", (4,)),
+        ("risk", "<i4"),  # OWNER row of the session, NIL while no limit looks at anybody
     ]
 )
 
-#: Texts a report repeats for an order: routing (reversed) and account, rendered and shared by all orders that have the same.
-ECHO_TEXT_BYTES: Final = 310
+#: Texts a report repeats for an order: routing (reversed), account, and what is kept of 18, 432 and 126, rendered and shared by
+#: all orders that have the same.
+ECHO_TEXT_BYTES: Final = 358
 ECHO: Final = np.dtype(
     [
         ("refs", "<i4"),  # orders that use it
         ("hash", "<i4"),
         ("length", "<u2"),  # bytes of the text
-        ("split", "<u2"),  # where routing ends and `1=account|` begins
+        ("split", "<u2"),  # where routing ends and the order's own begins: `1=account|18=..|432=..|126=..|`
         ("text", "u1", (ECHO_TEXT_BYTES,)),
-        ("spare", "u1", (6,)),
+        ("account", "<i4"),  # OWNER row of its Account(1), NIL when no limit looks at that
+        ("spare", "u1", (2,)),
     ]
 )
 
@@ -244,6 +311,8 @@ CORE: Final = np.dtype(
         ("day", "<i8"),  # trading day, days since 1970-01-01; 0 before the first start
         ("sessions_id", "<i8"),  # last session id given
         ("link", "<i8"),  # last connection number given
+        ("venue_ns", "<i8"),  # venue time where an operator drives it, ns since 1970 UTC; 0 where it is the time of the turn
+        ("floor", "<i8"),  # journal position in front of which nothing is said again
         ("orders_fresh", "<i4"),  # rows never used begin here
         ("orders_free", "<i4"),  # head of the list of rows to use again
         ("names_fresh", "<i4"),
@@ -266,6 +335,117 @@ CORE: Final = np.dtype(
         ("open_orders", "<i4"),
         ("open_orders_max", "<i4"),
         ("avg_px_decimals", "<i4"),
+        ("duplicates", "<i8"),  # DUPLICATE rows ever written
+        ("owners_fresh", "<i4"),
+        ("holdings_fresh", "<i4"),
+        ("parties_fresh", "<i4"),
+        ("restatement", "<i4"),  # ExecRestatementReason(378) of the report being said, 0 for none; never outlives it
+        ("random", "<u8"),  # where the random numbers of the venue stand
+        ("index", "<i8"),  # sum of weight x ticks over the instruments of the index
+        ("index_alarm", "<i8"),  # the index at or below which everything stops, a negative number for none
+        ("alarm", "<i8"),  # 1: some breaker must look before anything else happens
+    ]
+)
+
+#: "No limit", and beyond what any sum of money reaches.
+LIMITLESS: Final = 1 << 62
+#: Owners of one order: its session, its firm, its account, its instrument.
+OWNERS_EACH: Final = 4
+
+
+class Scope:
+    """Whose limits an OWNER row has."""
+
+    SESSION: Final = 0
+    FIRM: Final = 1
+    ACCOUNT: Final = 2
+    INSTRUMENT: Final = 3
+
+
+#: Somebody, or something, with limits and running sums. Money is in minor units of the venue's currency.
+OWNER: Final = np.dtype(
+    [
+        ("open_orders_max", "<i8"),  # LIMITLESS for none, here and below
+        ("open_notional_max", "<i8"),
+        ("gross_max", "<i8"),
+        ("net_max", "<i8"),
+        ("credit_max", "<i8"),
+        ("loss_max", "<i8"),
+        ("order_rate", "<i8"),  # orders a second, 0 for any
+        ("order_burst", "<i8"),  # orders at once, in 1/10**9 of one
+        ("order_full_ns", "<i8"),  # after this time a bucket is full
+        ("message_rate", "<i8"),  # messages a second, 0 for any
+        ("message_burst", "<i8"),
+        ("message_full_ns", "<i8"),
+        ("ratio_max", "<i8"),  # requests for each trade, 0 for any
+        ("ratio_free", "<i8"),  # requests of a day before that counts
+        ("duplicate_ns", "<i8"),  # equal orders within it are refused, 0 for none
+        ("open_orders", "<i8"),
+        ("open_buy", "<i8"),  # money of what buys could still cost
+        ("open_sell", "<i8"),
+        ("net", "<i8"),  # money of all positions at their marks
+        ("gross", "<i8"),  # the same, without signs
+        ("spent", "<i8"),  # bought less sold since the day began, at the prices traded
+        ("opening", "<i8"),  # `net` when the day began
+        ("order_tokens", "<i8"),  # in 1/10**9, at `order_ns`
+        ("order_ns", "<i8"),
+        ("message_tokens", "<i8"),
+        ("message_ns", "<i8"),
+        ("requests", "<i8"),  # D, F and G accepted since the day began
+        ("trades", "<i8"),  # fills since the day began
+        ("scope", "u1"),  # Scope
+        ("stopped", "u1"),  # 1 after the loss of a day: only what closes positions is taken
+        ("spare", "u1", (6,)),
+    ]
+)
+
+#: What an OWNER has of one instrument.
+HOLDING: Final = np.dtype(
+    [
+        ("owner", "<i4"),
+        ("book", "<i4"),
+        ("position", "<i8"),  # lots, negative when short
+        ("buys", "<i8"),  # lots working to buy
+        ("sells", "<i8"),
+        ("position_max", "<i8"),  # lots, either way
+    ]
+)
+
+#: Who answers for an order: session and account in one instrument, with the tightest of the limits of an order by itself.
+PARTY: Final = np.dtype(
+    [
+        ("session", "<i4"),  # OWNER row of its session
+        ("account", "<i4"),  # OWNER row of its account, NIL for none
+        ("book", "<i4"),  # BOOK row
+        ("count", "u1"),  # owners with limits: their rows are in `party_owners` from OWNERS_EACH x this row on
+        ("idle", "u1"),  # 1 when no limit looks at it at all
+        ("restricted", "u1"),  # 1 when nothing may be entered
+        ("shorts", "u1"),  # 1 when a short sale is looked at
+        ("factor", "<i8"),  # as of its book
+        ("lots_max", "<i8"),
+        ("value_max", "<i8"),  # ticks x lots
+        ("price_min", "<i8"),  # ticks
+        ("price_max", "<i8"),
+        ("band_low", "<i8"),  # of the static collar, ticks
+        ("band_high", "<i8"),
+        ("last_bps", "<i8"),  # collar around the last trade, 0 for none
+        ("mid_bps", "<i8"),
+        ("guard_ticks", "<i8"),  # how far behind the best price a market order may trade, LIMITLESS for any
+        ("guard_bps", "<i8"),
+    ]
+)
+
+#: Terms of an order accepted a while ago, in a ring of a power of two.
+DUPLICATE: Final = np.dtype(
+    [
+        ("time_ns", "<i8"),
+        ("until_ns", "<i8"),  # end of its window
+        ("price", "<i8"),
+        ("lots", "<i8"),
+        ("before", "<i8"),  # number of the row before it with the same hash, NIL for none
+        ("owner", "<i4"),
+        ("book", "<i4"),
+        ("kind", "<i8"),  # side, type and time in force
     ]
 )
 
@@ -275,10 +455,12 @@ TAPE: Final = np.dtype(
         ("base", "<i8"),  # position of the batch's first byte
         ("used", "<i8"),  # bytes written
         ("count", "<i8"),  # records written
-        ("now_ns", "<i8"),  # venue time of the turn
+        ("now_ns", "<i8"),  # session time of the turn
+        ("driven", "<i8"),  # 1 where venue time is another one
         ("touched", "<i8"),  # sessions to which the batch says something
         ("stamp_length", "<i8"),
-        ("stamp", "u1", (32,)),  # that time as UTCTimestamp
+        ("stamp", "u1", (32,)),  # session time as UTCTimestamp, for SendingTime(52)
+        ("venue_stamp", "u1", (32,)),  # venue time where it is another one, for TransactTime(60); as long as `stamp`
     ]
 )
 
@@ -315,6 +497,9 @@ LOOP: Final = np.dtype(
         ("journal", "<i8"),  # file descriptor of the segment
         ("first", "<i8"),  # position of the segment's first byte
         ("last", "<i8"),  # position behind which no batch may begin in this segment
+        ("map", "<i8"),  # where the segment lies in memory, 0 for nowhere
+        ("ready", "<i8"),  # bytes of the segment, from its first, up to which its pages there may be written at no cost
+        ("shed", "<i8"),  # bytes of the segment, from its first, whose pages there were let go
         ("position", "<i8"),  # where the next batch lies
         ("crc", "<i8"),  # CRC of the last seal
         ("sync", "<i8"),  # 1: a batch is on the disk before it is sent
@@ -359,7 +544,7 @@ TRACK: Final = np.dtype(
     ]
 )
 
-assert ORDER.itemsize == 88
+assert ORDER.itemsize == 96
 assert NAME.itemsize == 48
 assert LADDER_FAN == 1 << LADDER_BITS
-assert all(table.itemsize % 8 == 0 for table in (ECHO, SESSION, BOOK, SIDE, LEVEL, CORE))
+assert all(table.itemsize % 8 == 0 for table in (ECHO, SESSION, BOOK, SIDE, LEVEL, CORE, OWNER, HOLDING, PARTY, DUPLICATE))

@@ -30,7 +30,9 @@ SESSIONS = ("ALPHA", "BRAVO", "CHARLIE")
 TRANSACT_TIME = b"20240102-10:00:00.000"
 
 
-def listing(symbol: str, tick: str, lot: str, max_lots: int = 1_000_000, min_lots: int = 1) -> Listing:
+def listing(
+    symbol: str, tick: str, lot: str, max_lots: int = 1_000_000, min_lots: int = 1, reference: str | None = None
+) -> Listing:
     """An instrument; its highest price is what the bound on price x quantity leaves."""
     tick_size, lot_size = Decimal(tick), Decimal(lot)
     return Listing(
@@ -40,14 +42,15 @@ def listing(symbol: str, tick: str, lot: str, max_lots: int = 1_000_000, min_lot
         min_qty=min_lots * lot_size,
         max_qty=max_lots * lot_size,
         currency="USD",
-        highest_price=tick_size * min((1 << 40) - 1, ((1 << 62) - 1) // max_lots),
+        highest_price=tick_size * min((1 << 40) - 2, ((1 << 62) - 1) // max_lots),
+        reference_price=None if reference is None else Decimal(reference),
     )
 
 
 #: Cents; a large lot, a wide tick and a minimum; fractional lots; and a pattern.
 LISTINGS = (
     listing("AAPL", "0.01", "1"),
-    listing("BIG", "0.05", "100", min_lots=2),
+    listing("BIG", "0.05", "100", min_lots=2, reference="50.10"),
     listing("BTC-USDT", "0.1", "0.0001"),
     listing("SYM*", "1", "10"),
 )
@@ -58,12 +61,16 @@ QUESTIONS = ("x", "V", "R")
 ORDER_FLAWS = (
     "symbol", "off_tick", "off_lot", "no_qty", "zero_qty", "huge_qty", "small_qty", "no_price", "zero_price",
     "huge_price", "priced_market", "duplicate", "poss_resend", "poss_resend_new", "stop", "good_till_date",
-    "iceberg", "min_qty", "pegged", "held", "buy_minus", "long_id", "long_account", "long_route",
+    "iceberg", "min_qty", "pegged", "held", "buy_minus", "long_id", "long_account", "long_route", "good_till_time",
+    "no_till", "no_date", "good_till_crossing", "both_halts", "reinstate", "withdraw",
 )  # fmt: skip
 REQUEST_FLAWS = (
     "unknown", "foreign", "duplicate", "poss_resend", "poss_resend_new", "wrong_side", "wrong_symbol",
-    "long_id", "off_tick", "off_lot", "no_qty", "no_price", "huge_price", "market", "other_tif", "iceberg",
+    "long_id", "off_tick", "off_lot", "no_qty", "no_price", "huge_price", "market", "other_tif", "iceberg", "reinstate",
+    "good_till_date",
 )  # fmt: skip
+#: TimeInForce(59) of a seeded flow, as often as it comes; "" for none.
+TIMES_IN_FORCE = ("", "", "", "", "", "", "0", "0", "1", "1", "1", "1", "3", "3", "4", "4", "2", "7")
 STATUS_FLAWS = ("unknown", "foreign", "order_id", "request_id")
 FLAWS = tuple(dict.fromkeys(ORDER_FLAWS + REQUEST_FLAWS + STATUS_FLAWS))
 
@@ -161,7 +168,7 @@ class Composer:
         return [
             (11, order.cl_ord_id),
             *([(1, account)] if step.routed or step.flaw == "long_account" else []),
-            *([(18, b"1 5")] if step.routed and step.flaw != "held" else []),
+            *([(18, b"1 5")] if step.routed and step.flaw not in ("held", "both_halts", "reinstate", "withdraw") else []),
             (55, symbol),
             (54, b"3" if step.flaw == "buy_minus" else order.side),
             (60, TRANSACT_TIME),
@@ -199,6 +206,8 @@ class Composer:
             *([(59, order.tif.encode())] if order.tif and step.buy else []),
             *([(59, b"3")] if step.flaw == "other_tif" and not (order.tif and step.buy) else []),
             *([(111, b"100")] if step.flaw == "iceberg" else []),
+            *([(18, b"J")] if step.flaw == "reinstate" else []),
+            *([(432, b"20240102")] if step.flaw == "good_till_date" else []),
         ]
 
     def subject(self, step: Step, order: Sent) -> list[Field]:
@@ -297,13 +306,20 @@ def price(step: Step, traded: Listing, ticks: int, market: bool) -> list[Field]:
 def order_extras(step: Step) -> list[Field]:
     """TimeInForce(59), and what an order may ask for that is not offered."""
     asked: dict[str, list[Field]] = {
-        "good_till_date": [(59, b"6"), (432, b"20240105")],
+        "good_till_date": [(59, b"6"), (432, b"2024010%d" % (1 + step.target % 5))],
+        "good_till_time": [(59, b"6"), (126, b"20240102-10:00:00.%03d" % (20 * step.target))],
+        "no_till": [(59, b"6")],
+        "no_date": [(59, b"6"), (432, b"20240103"), (126, b"20240103-10:00:00")],
+        "good_till_crossing": [(59, b"5")],
+        "both_halts": [(18, b"J K")],
+        "reinstate": [(18, b"1 J")],
+        "withdraw": [(18, b"K")],
         "iceberg": [(111, b"100")],
         "min_qty": [(110, b"%d" % (step.target % 2))],
         "pegged": [(211, b"0.1")],
         "held": [(18, b"1 G")],
     }
-    if step.flaw == "good_till_date":
+    if step.flaw in ("good_till_date", "good_till_time", "good_till_crossing", "no_till", "no_date"):
         return asked[step.flaw]
     tif: list[Field] = [(59, step.time_in_force.encode())] if step.time_in_force else []
     return tif + asked.get(step.flaw, [])
@@ -325,7 +341,7 @@ def steps(verbs: tuple[str, ...] = VERBS + QUESTIONS) -> st.SearchStrategy[Step]
         buy=st.booleans(),
         offset=st.integers(-3, 3),
         lots=st.integers(1, 9),
-        time_in_force=st.sampled_from(("", "0", "1", "3", "4")),
+        time_in_force=st.sampled_from(("", "", "", "0", "1", "1", "3", "4", "2", "7")),
         market=st.sampled_from((False, False, False, False, True)),
         target=st.integers(0, 6),
         routed=st.sampled_from((False, False, False, True)),
@@ -353,7 +369,7 @@ def seeded_flow(
                 buy=random.random() < 0.5,
                 offset=random.randint(-spread // 4, spread),
                 lots=random.randint(1, 9) if random.random() < 0.95 else random.randint(20, 80),
-                time_in_force=random.choice(("", "", "", "0", "1", "1", "3", "4")),
+                time_in_force=random.choice(TIMES_IN_FORCE),
                 market=random.random() < 0.06,
                 target=int(40 * random.random() ** 3),
                 routed=random.random() < 0.1,

@@ -194,8 +194,9 @@ class Keeper:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.tree = Frontier()
         self.records = 0
-        #: Where hashing goes on; None for the first batch there is.
+        #: Where hashing goes on; None for the first batch there is. And the venue time of the batch in front of it.
         self.position: int | None = None
+        self.time_ns = 0
         self._descriptors: list[int] = []
         try:
             self._open(data_dir)
@@ -246,7 +247,7 @@ class Keeper:
                 f"the journal does not hold what the hash chain has at position {last.begin}: nothing is added to it; "
                 "see fixsim audit verify"
             )
-        self.position = last.end
+        self.position, self.time_ns = last.end, last.time_ns
 
     def catch_up(self, enough: Callable[[], bool] = lambda: False) -> int:
         """Hash every batch that is sealed by now, or until `enough`; how many there were. JournalError, OSError."""
@@ -283,7 +284,7 @@ class Keeper:
         for entry in packed:
             self.tree.add(leaf_hash(entry))
         self.records += count
-        self.position = pending[-1][0].end
+        self.position, self.time_ns = pending[-1][0].end, pending[-1][0].time_ns
 
     def close(self) -> None:
         """Let go of the files."""

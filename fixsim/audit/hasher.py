@@ -33,6 +33,12 @@ class Hasher:
         """Was it told to leave?"""
         return self._finish.is_set()
 
+    @property
+    def reached(self) -> tuple[int, int]:
+        """Everything in front of this position is hashed, and the venue time of the last of it; zeros before anything is."""
+        keeper = self._keeper
+        return (0, 0) if keeper is None else (keeper.position or 0, keeper.time_ns)
+
     def finish(self) -> None:
         """Hash what is sealed, then leave."""
         self._finish.set()

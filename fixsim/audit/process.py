@@ -1,4 +1,4 @@
-"""The reader process: the shipper and the hash chain, what keeps them alive, what ends them, at what priority they run.
+"""The reader process: shipper, hash chain and what retires segments; what keeps them alive and ends them, at what priority.
 
 A pipe on standard input is a lifeline from the exchange. `finish` on it means: ship everything that is
 sealed (and hash it), then leave. Its end without that word means that the exchange is dead: ship what can be shipped at
@@ -13,14 +13,16 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil  # type: ignore[import-untyped]
 
 from fixsim.audit.gauge import Gauge
 from fixsim.audit.hasher import Hasher
+from fixsim.audit.retention import AskExchange, Policy, Reached, Retention
+from fixsim.errors import VenueError
 from fixsim.feed.priority import make_idle, make_normal
 
 if TYPE_CHECKING:
@@ -38,9 +40,20 @@ FINISH: Final = b"finish"
 SWITCH_INTERVAL_S: Final = 0.0001
 
 
-def run(data_dir: Path, url: str, log: Callable[[str], None], *, until_end: bool = False, idle: bool = True) -> bool:
+#: What a journal is without being told otherwise: kept as it is.
+KEEP: Final = Policy()
+
+
+def _nobody(floor: int) -> Mapping[str, Any]:
+    raise VenueError("there is no exchange to be told")
+
+
+def run(
+    data_dir: Path, url: str, log: Callable[[str], None], *, until_end: bool = False, idle: bool = True,
+    policy: Policy = KEEP, ask: AskExchange = _nobody,
+) -> bool:  # fmt: skip
     """Ship and hash the journal of `data_dir` until told to leave, or until its end; True when everything sealed is
-    shipped and hashed.
+    shipped and hashed. `policy` says which segments are retired meanwhile, `ask` has the exchange record it.
 
     ShippingError when there is no such database; one that is away is waited for.
     """
@@ -57,8 +70,13 @@ def run(data_dir: Path, url: str, log: Callable[[str], None], *, until_end: bool
     if idle:
         make_idle(os.getpid())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    def reached() -> Reached:
+        shipped = None if shipper is None else (shipper.shipped.batch if shipper.shipped else 0)
+        return Reached(*hasher.reached, shipped)
+
+    retention = Retention(data_dir, policy, reached, ask, log)
     try:
-        return asyncio.run(_run(hasher, shipper, database, until_end))
+        return asyncio.run(_run(hasher, retention, shipper, database, until_end))
     finally:
         if gauge is not None:
             gauge.close()
@@ -73,14 +91,18 @@ def _gauge(data_dir: Path, log: Callable[[str], None]) -> Gauge | None:
         return None
 
 
-async def _run(hasher: Hasher, shipper: "Shipper | None", database: "Database | None", until_end: bool) -> bool:
+async def _run(
+    hasher: Hasher, retention: Retention, shipper: "Shipper | None", database: "Database | None", until_end: bool
+) -> bool:
     loop = asyncio.get_running_loop()
     hashing = asyncio.create_task(asyncio.to_thread(hasher.run))
+    retiring = asyncio.create_task(asyncio.to_thread(retention.run))
     shipping = None if shipper is None else asyncio.create_task(shipper.run())
     hurried = False
 
     def finish() -> None:
         hasher.finish()
+        retention.finish()
         if shipper is not None:
             shipper.finish.set()
 
@@ -118,6 +140,8 @@ async def _run(hasher: Hasher, shipper: "Shipper | None", database: "Database | 
         return await hashing and shipped
     finally:
         hasher.stop()
+        retention.finish()
+        await retiring
         if database is not None:
             database.leave(wait=not hurried)
 

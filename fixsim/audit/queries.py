@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import Column, Select, and_, or_, select
+from sqlalchemy import Column, Select, TextClause, and_, or_, select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from fixsim.audit.server import READER
-from fixsim.audit.tables import executions, messages, sessions, shipped, trades
+from fixsim.audit.tables import events, executions, messages, sessions, shipped, trades
 from fixsim.errors import UsageError
 
 Row = dict[str, Any]
@@ -34,6 +34,7 @@ class Filters:
     direction: str | None = None
     cl_ord_id: str | None = None
     event: str | None = None
+    who: str | None = None
     since_ns: int | None = None
     until_ns: int | None = None
 
@@ -41,7 +42,7 @@ class Filters:
         """Conditions on a table's columns: each filter that is given, on the column of its name."""
         given = [
             columns[name] == value
-            for name in ("session", "symbol", "msg_type", "direction", "cl_ord_id", "event")
+            for name in ("session", "symbol", "msg_type", "direction", "cl_ord_id", "event", "who")
             if (value := getattr(self, name)) is not None and name in columns
         ]
         if self.since_ns is not None:
@@ -51,13 +52,13 @@ class Filters:
         return given
 
 
-def rendered(statement: Select[Any]) -> tuple[str, list[Any]]:
+def rendered(statement: Select[Any] | TextClause) -> tuple[str, list[Any]]:
     """A statement as asyncpg takes it: text with $1, $2, and their values."""
     compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
 
 
-async def fetch(connection: asyncpg.Connection, statement: Select[Any]) -> list[Row]:
+async def fetch(connection: asyncpg.Connection, statement: Select[Any] | TextClause) -> list[Row]:
     """All rows of a short answer."""
     text, values = rendered(statement)
     return [dict(row) for row in await connection.fetch(text, *values)]
@@ -99,6 +100,11 @@ def find_session_events(connection: asyncpg.Connection, filters: Filters, limit:
     return stream(connection, select(sessions).where(*filters.on(sessions.c)), (sessions.c.position,), limit)
 
 
+def find_events(connection: asyncpg.Connection, filters: Filters, limit: int) -> AsyncIterator[Row]:
+    """What was done to the venue and by it: commands with who and why, starts, reloads, phases."""
+    return stream(connection, select(events).where(*filters.on(events.c)), (events.c.position,), limit)
+
+
 # ---------------------------------------------------------------- the life of an order
 
 
@@ -131,8 +137,8 @@ async def find_orders(connection: asyncpg.Connection, wanted: str, session: str 
     for event in await _events_under(connection, [wanted], session):
         if event["position"] not in known:
             loose.setdefault(event["session"], []).append(event)
-    for name, events in loose.items():
-        lives.append({"order_id": None, "session": name, "cl_ord_ids": [wanted], "events": events})
+    for name, found_loose in loose.items():
+        lives.append({"order_id": None, "session": name, "cl_ord_ids": [wanted], "events": found_loose})
     return lives
 
 
@@ -197,12 +203,12 @@ async def _counterparts(connection: asyncpg.Connection, match_ids: list[str]) ->
 def _report_event(row: Row, counterparts: dict[str, list[Row]]) -> Row:
     """An ExecutionReport(8) as an event, a fill with its counterpart."""
     kept = (
-        "position", "time_ns", "session", "cl_ord_id", "orig_cl_ord_id", "exec_id", "exec_type", "ord_status",
+        "position", "time_ns", "session", "cl_ord_id", "orig_cl_ord_id", "exec_id", "exec_ref_id", "exec_type", "ord_status",
         "order_qty", "price", "last_qty", "last_px", "leaves_qty", "cum_qty", "avg_px", "ord_rej_reason", "match_id",
         "liquidity", "text",
     )  # fmt: skip
     event: Row = {"direction": "out", "msg_type": "8", **{name: row[name] for name in kept}}
-    others = [side for side in counterparts.get(row["match_id"], ()) if side["position"] != row["position"]]
+    others = [side for side in counterparts.get(row["match_id"], ()) if side["order_id"] != row["order_id"]]
     event["counterpart"] = others[0] if others else None
     return event
 

@@ -30,14 +30,15 @@ MESSAGE_COLUMNS: Final = (
 )  # fmt: skip
 #: In the order in which an ExecutionReport has them.
 EXECUTION_COLUMNS: Final = (
-    "position", "time_ns", "session", "order_id", "cl_ord_id", "orig_cl_ord_id", "exec_id", "exec_type", "ord_status",
-    "ord_rej_reason", "exec_restatement_reason", "account", "symbol", "side", "order_qty", "ord_type", "price",
+    "position", "time_ns", "session", "order_id", "cl_ord_id", "orig_cl_ord_id", "exec_id", "exec_ref_id", "exec_type",
+    "ord_status", "ord_rej_reason", "exec_restatement_reason", "account", "symbol", "side", "order_qty", "ord_type", "price",
     "time_in_force", "last_qty", "last_px", "leaves_qty", "cum_qty", "avg_px", "transact_time_ns", "match_id",
     "liquidity", "text",
 )  # fmt: skip
 SESSION_COLUMNS: Final = (
     "position", "time_ns", "session", "run", "event", "msg_seq_num", "begin_seq_no", "end_seq_no", "link", "text",
 )  # fmt: skip
+EVENT_COLUMNS: Final = ("position", "time_ns", "venue_ns", "event", "who", "why", "symbol", "session", "text")
 
 #: Distinct values remembered to save work; more than this is a client that makes them up.
 KNOWN_MAX: Final = 65_536
@@ -62,16 +63,16 @@ _VALUE: Final = rb"=([^\x01]*)\x01"
 #: A decimal that PostgreSQL's numeric surely takes.
 _DECIMAL: Final = rb"=(-?\d{1,30}(?:\.\d{0,30})?)\x01"
 _REPORT: Final = re.compile(
-    rb"37" + _VALUE + rb"11" + _VALUE + rb"(?:41" + _VALUE + rb")?(?:790=[^\x01]*\x01)?17" + _VALUE
-    + rb"150" + _VALUE + rb"39" + _VALUE + rb"(?:103" + _VALUE + rb")?(?:378" + _VALUE + rb")?(?:1" + _VALUE + rb")?"
-    + rb"55" + _VALUE + rb"54" + _VALUE + rb"38" + _DECIMAL + rb"40" + _VALUE + rb"(?:44" + _DECIMAL + rb")?"
-    + rb"(?:59" + _VALUE + rb")?(?:32" + _DECIMAL + rb"31" + _DECIMAL + rb")?151" + _DECIMAL + rb"14" + _DECIMAL
-    + rb"6" + _DECIMAL + rb"60" + _VALUE + rb"(?:527" + _VALUE + rb"851" + _VALUE + rb")?(?:58" + _VALUE + rb")?"
-    + rb"10=\d\d\d\x01"
+    rb"37" + _VALUE + rb"11" + _VALUE + rb"(?:41" + _VALUE + rb")?(?:790=[^\x01]*\x01)?17" + _VALUE + rb"(?:19" + _VALUE
+    + rb")?150" + _VALUE + rb"39" + _VALUE + rb"(?:103" + _VALUE + rb")?(?:378" + _VALUE + rb")?(?:636=[^\x01]*\x01)?"
+    + rb"(?:1" + _VALUE + rb")?(?:(?:18|432|126)=[^\x01]*\x01)*55" + _VALUE + rb"54" + _VALUE + rb"38" + _DECIMAL
+    + rb"40" + _VALUE + rb"(?:44" + _DECIMAL + rb")?(?:59" + _VALUE + rb")?(?:32" + _DECIMAL + rb"31" + _DECIMAL + rb")?"
+    + rb"151" + _DECIMAL + rb"14" + _DECIMAL + rb"6" + _DECIMAL + rb"60" + _VALUE
+    + rb"(?:527" + _VALUE + rb"(?:851" + _VALUE + rb")?)?(?:58" + _VALUE + rb")?10=\d\d\d\x01"
 ).fullmatch  # fmt: skip
 #: Tags of EXECUTION_COLUMNS from `order_id` on, and which of them are decimals.
 _REPORT_TAGS: Final = (
-    37, 11, 41, 17, 150, 39, 103, 378, 1, 55, 54, 38, 40, 44, 59, 32, 31, 151, 14, 6, 60, 527, 851, 58,
+    37, 11, 41, 17, 19, 150, 39, 103, 378, 1, 55, 54, 38, 40, 44, 59, 32, 31, 151, 14, 6, 60, 527, 851, 58,
 )  # fmt: skip
 _DECIMAL_TAGS: Final = frozenset({38, 44, 32, 31, 151, 14, 6})
 _TRANSACT_TIME_AT: Final = _REPORT_TAGS.index(60)
@@ -99,6 +100,12 @@ _TELLING: Final = frozenset({b"8\0", *(msg_type + b"\0" for _, msg_type in _EVEN
 _MARKERS: Final = {
     Kind.LINK: "link", Kind.START: "start", Kind.CONFIG: "config", Kind.OPERATOR: "operator", Kind.GARBLED: "garbled",
 }  # fmt: skip
+#: What is not called by what it says.
+_OWN_NAMES: Final = {Kind.START: "start", Kind.CONFIG: "reload"}
+#: Commands that only ask are no events.
+_QUESTIONS: Final = re.compile(r"book|.*\.show").fullmatch
+#: What a row has a column for, or nobody wants to read.
+_NO_TEXT: Final = frozenset({"event", "verb", "who", "why", "symbol", "session", "venue_ns", "config", "arguments", "journal"})
 IN: Final = Kind.IN
 OUT: Final = Kind.OUT
 
@@ -123,7 +130,7 @@ class Resend(NamedTuple):
 
 
 class Rows:
-    """Rows gathered since `clear`: COPY data for `messages` (binary), `executions` and `sessions` (text).
+    """Rows gathered since `clear`: COPY data for `messages` (binary), `executions`, `sessions` and `events` (text).
 
     `names` maps session ids to CompIDs and grows by what is read; `new_names` are those of them since
     `clear`.
@@ -135,6 +142,7 @@ class Rows:
         self.messages: list[bytes] = []
         self.executions: list[bytes] = []
         self.sessions: list[bytes] = []
+        self.events: list[bytes] = []
         self._starts: dict[tuple[int, int, int, int, bytes], bytes] = {}
         self._times: dict[bytes, bytes] = {}
         self._escaped_names: dict[int, bytes] = {}
@@ -142,7 +150,7 @@ class Rows:
     def clear(self) -> None:
         """Begin anew, in the same lists: `take` may be in the middle of a batch."""
         self.new_names = {}
-        for rows in (self.messages, self.executions, self.sessions):
+        for rows in (self.messages, self.executions, self.sessions, self.events):
             rows.clear()
         for known in (self._starts, self._times, self._escaped_names):
             if len(known) > KNOWN_MAX:
@@ -171,11 +179,15 @@ class Rows:
                 self._add_message(header, payload)
             elif kind == Kind.RESEND:
                 if part == 0 or position != skip_to:
-                    first, last = RESEND_BODY.unpack(payload)
+                    first, last, _ = RESEND_BODY.unpack(payload)
                     self._add_event(header, "resent", first, last, None)
                 yield Resend(position, header[5], header[6], header[7], header[15])
             elif kind in _MARKERS:
                 self._add_marker(header, payload)
+                if kind != Kind.LINK and kind != Kind.GARBLED:
+                    self._add_happening(header, payload)
+            elif kind == Kind.EVENT:
+                self._add_happening(header, payload)
 
     # ------------------------------------------------------------ messages
 
@@ -294,16 +306,38 @@ class Rows:
         if kind == Kind.GARBLED:
             self._add_event(header, "garbled", None, None, b"%d bytes" % GARBLED_BODY.unpack_from(payload)[0])
             return
-        try:
-            told = json.loads(payload)
-        except ValueError:
-            told = {}
+        told = _facts(payload)
         event = told.get("event", "link") if kind == Kind.LINK else _MARKERS[kind]
         if kind == Kind.LINK and header[6] not in self.names and told.get("sender"):
             self.names[header[6]] = self.new_names[header[6]] = told["sender"].encode("latin-1", "replace")
         left_out = ("event", "sender", "target", "config")
         text = " ".join(f"{key}={value}" for key, value in told.items() if key not in left_out and value not in ("", None))
         self._add_event(header, event, None, None, text.encode()[:TEXT_KEPT_BYTES])
+
+    # ------------------------------------------------------------ events
+
+    def _add_happening(self, header: tuple[Any, ...], payload: bytes) -> None:
+        """What an operator, a start, a reload or the venue itself has done."""
+        kind, told = header[1], _facts(payload)
+        arguments = told.get("arguments") if kind == Kind.OPERATOR else {"of": told.get("verb")}
+        event = _OWN_NAMES.get(kind) or told.get("verb" if kind == Kind.OPERATOR else "event")
+        if _QUESTIONS(str(event)):
+            return
+        facts = told | (arguments if isinstance(arguments, dict) else {})
+        changes = facts.pop("changes", None)
+        rest = "; ".join(map(str, changes)) if isinstance(changes, list) else " ".join(
+            f"{key}={value}" for key, value in facts.items() if key not in _NO_TEXT and value not in ("", None)
+        )
+        values = [_column(facts.get(name)) for name in ("who", "why", "symbol", "session")] + [_column(rest[:TEXT_KEPT_BYTES])]
+        venue_ns = facts.get("venue_ns")
+        self.events.append(
+            b"\t".join(
+                (
+                    b"%d" % header[4], b"%d" % header[5], _number(venue_ns if type(venue_ns) is int and venue_ns else None),
+                    _escaped(str(event).encode()), *values,
+                )
+            ) + b"\n"
+        )  # fmt: skip
 
     def _add_event(self, header: tuple[Any, ...], event: str, begin: int | None, end: int | None, text: bytes | None) -> None:
         session, seq = header[6], header[8]
@@ -341,6 +375,20 @@ def _escaped(value: bytes | None) -> bytes:
     if value is None:
         return NULL
     return value if _is_plain(value) else value.decode("latin-1").translate(_ESCAPES).encode()
+
+
+def _facts(payload: bytes) -> dict[str, Any]:
+    """A JSON payload, empty for one that is none."""
+    try:
+        told = json.loads(payload)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _column(value: Any) -> bytes:
+    """A text of a JSON payload, NULL where there is none."""
+    return NULL if value in ("", None) else _escaped(str(value).encode("utf-8", "backslashreplace"))
 
 
 def _number(value: int | None) -> bytes:

@@ -23,7 +23,7 @@ import asyncpg
 from fixsim.audit import tables
 from fixsim.audit.database import FAILURES, Database
 from fixsim.audit.gauge import Gauge
-from fixsim.audit.rows import EXECUTION_COLUMNS, MESSAGE_COLUMNS, SESSION_COLUMNS
+from fixsim.audit.rows import EVENT_COLUMNS, EXECUTION_COLUMNS, MESSAGE_COLUMNS, SESSION_COLUMNS
 from fixsim.audit.source import SHIPMENT_ROWS, Cursor, Shipment, Source
 from fixsim.errors import JournalError, ShippingError
 from fixsim.journal.reader import Reader
@@ -166,6 +166,7 @@ class Shipper:
                 ("messages", MESSAGE_COLUMNS, shipment.messages),
                 ("executions", EXECUTION_COLUMNS, shipment.executions),
                 ("sessions", SESSION_COLUMNS, shipment.sessions),
+                ("events", EVENT_COLUMNS, shipment.events),
             ):
                 if rows:
                     # in one piece: between pieces asyncpg waits for room, for ever once the connection is

@@ -46,6 +46,7 @@ class Shipment:
     messages: bytes
     executions: bytes
     sessions: bytes
+    events: bytes
     names: dict[int, bytes]
 
 
@@ -115,6 +116,7 @@ class Source:
             messages=b"".join((BINARY_BEGIN, *rows.messages, BINARY_END)) if rows.messages else b"",
             executions=b"".join(rows.executions),
             sessions=b"".join(rows.sessions),
+            events=b"".join(rows.events),
             names=rows.new_names,
         )
         self._shipped = self._gathered

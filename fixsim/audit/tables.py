@@ -15,9 +15,11 @@ from typing import Any, Final
 import asyncpg
 from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, Numeric, Table, Text
 
+from fixsim.errors import ShippingError
+
 SCHEMA: Final = "fixsim"
 #: Revision this release of fixsim works with; the newest file in `migrations/versions`.
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 #: Opens a connection of the role that owns the tables.
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
@@ -58,6 +60,7 @@ def _execution_columns() -> list[Column[Any]]:
         Column("cl_ord_id", Text),
         Column("orig_cl_ord_id", Text),
         Column("exec_id", Text),
+        Column("exec_ref_id", Text),
         Column("exec_type", Text),
         Column("ord_status", Text),
         Column("ord_rej_reason", Text),
@@ -97,6 +100,21 @@ def _session_columns() -> list[Column[Any]]:
     ]
 
 
+def _event_columns() -> list[Column[Any]]:
+    """Something that was done to the venue or by it: a command, a start, a reload, a phase. `venue_ns` is venue time then."""
+    return [
+        Column("position", BigInteger, nullable=False),
+        Column("time_ns", BigInteger, nullable=False),
+        Column("venue_ns", BigInteger),
+        Column("event", Text, nullable=False),
+        Column("who", Text),
+        Column("why", Text),
+        Column("symbol", Text),
+        Column("session", Text),
+        Column("text", Text),
+    ]
+
+
 def _time() -> Column[Any]:
     """`time_ns` for reading, cut to microseconds; filter by `time_ns`, which is indexed."""
     return Column("time", DateTime(timezone=True))
@@ -112,6 +130,7 @@ def _side_columns(side: str) -> list[Column[Any]]:
 stored_messages = Table("messages", tables, *_message_columns())
 stored_executions = Table("executions", tables, *_execution_columns())
 stored_sessions = Table("sessions", tables, *_session_columns())
+stored_events = Table("events", tables, *_event_columns())
 #: Session ids of the journal and the CompID they stand for: a shipper that starts in the middle needs them.
 session_names = Table("session_names", tables, Column("id", BigInteger, primary_key=True), Column("name", Text))
 #: One row: what is shipped, written in the same transaction as the rows.
@@ -131,6 +150,7 @@ cursor = Table(
 messages = Table("messages", views, *_message_columns(), _time())
 executions = Table("executions", views, *_execution_columns(), _time())
 sessions = Table("sessions", views, *_session_columns(), _time())
+events = Table("events", views, *_event_columns(), _time())
 orders = Table(
     "orders",
     views,
@@ -155,6 +175,8 @@ orders = Table(
     Column("text", Text),
     Column("last_position", BigInteger),
     Column("last_time_ns", BigInteger),
+    Column("transact_time_ns", BigInteger),
+    Column("last_transact_time_ns", BigInteger),
     _time(),
 )
 trades = Table(
@@ -166,15 +188,19 @@ trades = Table(
     Column("last_qty", Numeric),
     Column("last_px", Numeric),
     Column("aggressor", Text),
+    Column("amended", Text),
+    Column("amended_qty", Numeric),
+    Column("amended_px", Numeric),
     *_side_columns("buy"),
     *_side_columns("sell"),
+    Column("transact_time_ns", BigInteger),
     _time(),
 )
 #: What the shipper has done, for `fixsim audit lag`.
 shipped = Table("shipped", views, *(Column(column.name, column.type) for column in cursor.columns))
 
 #: Views the read-only role may SELECT: the whole of what is documented.
-DOCUMENTED: Final = ("messages", "orders", "executions", "trades", "sessions", "shipped")
+DOCUMENTED: Final = ("messages", "orders", "executions", "trades", "sessions", "events", "shipped")
 
 
 async def prepare(connect: Connect) -> None:
@@ -203,6 +229,7 @@ async def _upgrade(connect: Connect) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import Connection, text
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -219,5 +246,7 @@ async def _upgrade(connect: Connect) -> None:
             await connection.execute(text("SELECT pg_advisory_xact_lock(4441)"))
             await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
             await connection.run_sync(upgrade)
+    except DBAPIError as error:  # all of it or nothing: whoever comes next begins anew
+        raise ShippingError(f"the tables could not be made: {error.orig}") from error
     finally:
         await engine.dispose()

@@ -6,8 +6,11 @@ cannot be.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final
+
+import numpy as np
 
 from fixsim.audit.chain import ChainFiles, Entry, Hashed, Hints, hash_batch, octets_of
 from fixsim.audit.findings import ALTERED, CHAIN, HEAD, JOURNAL, MISSING, Finding, classify, describe, describe_frame
@@ -15,10 +18,12 @@ from fixsim.audit.heads import SignedHead
 from fixsim.audit.merkle import leaf_hash, tree_hash
 from fixsim.errors import AuditError, JournalError
 from fixsim.journal.reader import Batch, Reader
-from fixsim.journal.record import HEADER, SEAL_RECORD_BYTES, STEP, record_at, segment_record
+from fixsim.journal.record import HEADER, SEAL_RECORD_BYTES, STEP, record_at, records, segment_record
 from fixsim.layout import RECORD_MAGIC, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 
+#: The command that retires what lies in front of a position.
+RETIRE: Final = "journal.retire"
 #: Records looked at behind a difference, to tell what happened.
 LOOK_RECORDS: Final = 512
 
@@ -35,6 +40,9 @@ class FileCheck:
         self.records = 0
         #: Sealed behind the chain, which nothing proves: bytes and records.
         self.unproved_bytes = self.unproved_records = 0
+        self._unpacked: set[int] = set()
+        #: Where a stretch of batches ends of which nothing is there.
+        self._gone_to = 0
         #: Whether batches begin where they began, to the end of the chain.
         self.aligned = True
 
@@ -44,9 +52,13 @@ class FileCheck:
         if fault is not None:
             entry = self.chain.entry(fault[0])
             yield Finding(ALTERED, CHAIN, entry.begin, f"seal {fault[0]}", fault[1])
-        before = 0
-        for index in range(len(self.chain)):
+        begin, before = self._retired()
+        if before and (floor := recorded_floor(self.reader)) < before:
+            text = f"the journal begins at position {before}, and nothing says that more than {floor} was retired"
+            yield Finding(MISSING, JOURNAL, 0, "what the chain has in front of it", text)
+        for index in range(begin, len(self.chain)):
             entry = self.chain.entry(index)
+            yield from self._archive(entry)
             findings, before = self._take(index, entry, before)
             yield from findings
             if any(finding.where == JOURNAL for finding in findings) and self.sound[-1:] != [(entry.begin, entry.end)]:
@@ -56,6 +68,24 @@ class FileCheck:
             if progress is not None:
                 progress(entry.end)
         yield from self._behind(before)
+
+    def _retired(self) -> tuple[int, int]:
+        """(entries, position) in front of which segments are not there any more: of those the chain alone tells."""
+        first = self.reader.first
+        count = int(np.searchsorted(self.chain.entries["end"], first, side="right")) if first else 0
+        self.leaves += self.chain.leaves(count)
+        if first:
+            self.holes.append((0, first))
+        return count, first
+
+    def _archive(self, entry: Entry) -> Iterator[Finding]:
+        """An archived segment must be what was packed, each in its turn."""
+        segment = self.reader.segment_at(entry.begin)
+        if segment is None or not segment.archived or segment.first in self._unpacked:
+            return
+        self._unpacked.add(segment.first)
+        if segment.bytes and segment.fault:
+            yield Finding(ALTERED, JOURNAL, segment.first, f"the archived segment {segment.path.name}", segment.fault)
 
     # ---- one batch
 
@@ -81,6 +111,8 @@ class FileCheck:
             text = "it does not say what was hashed; the journal's records are what they were"
             return [Finding(ALTERED, CHAIN, entry.begin, f"seal {index}", text)], actual.end
         if not octets.strip(b"\0"):
+            if self._goes_on(entry):
+                return self._gone(index, entry, before), entry.end
             return [self._lost(index, entry)], before
         self.records += len(hashed.leaves)
         self.leaves.append(leaf_hash(entry._replace(root=tree_hash(hashed.leaves)).packed()))
@@ -167,6 +199,22 @@ class FileCheck:
         except JournalError:
             return None
 
+    def _goes_on(self, entry: Entry) -> bool:
+        """Is anything there behind the place of a batch, up to the next one?"""
+        if any(segment.first > entry.begin for segment in self.reader.segments()):
+            return True
+        segment = self.reader.segment_at(entry.begin)
+        return segment is not None and segment.last_said(entry.end - segment.first) > entry.end - segment.first
+
+    def _gone(self, index: int, entry: Entry, before: int) -> list[Finding]:
+        """There is nothing where a batch was sealed, and others behind it. A stretch of them is told once."""
+        told = self._gone_to == before and before > 0
+        self._gone_to = entry.end
+        self.holes.append((entry.begin, entry.end))
+        self.leaves.append(leaf_hash(b""))
+        text = f"seal {index} of the chain and {entry.records} records, or more"
+        return [] if told else [Finding(MISSING, JOURNAL, entry.begin, "what was sealed there", text)]
+
     def _lost(self, index: int, entry: Entry) -> Finding:
         """There is nothing where a batch was sealed."""
         self.aligned = False
@@ -207,7 +255,10 @@ class FileCheck:
 
     def _crc_before(self, end: int) -> int | None:
         """The CRC in the seal that ends at `end`; None when none can be read there."""
-        octets = octets_of(self.reader, end - SEAL_RECORD_BYTES, end)
+        try:
+            octets = octets_of(self.reader, end - SEAL_RECORD_BYTES, end)
+        except JournalError:
+            return None  # retired, or gone
         if STEP.unpack_from(octets)[:2] != (RECORD_MAGIC, Kind.SEAL):
             return None
         return int.from_bytes(octets[RECORD_HEADER_BYTES + 4 : RECORD_HEADER_BYTES + 8], "little")
@@ -221,6 +272,19 @@ class FileCheck:
         except JournalError as error:
             if not self.holes:
                 yield Finding(ALTERED, JOURNAL, error.position, "", str(error))
+
+
+def recorded_floor(reader: Reader) -> int:
+    """The highest floor that an operator's command of the journal names: what was in front of it may have been removed."""
+    floor = 0
+    with suppress(JournalError):
+        for batch in reader.batches():
+            for record in records(batch.view):
+                if record.kind == Kind.OPERATOR:
+                    told = record.json()
+                    if told.get("verb") == RETIRE:
+                        floor = max(floor, int(told["arguments"]["floor"]))
+    return floor
 
 
 def _leaf_of(begin: int, octets: bytes, hashed: Hashed) -> bytes:

@@ -17,6 +17,7 @@ from fixsim.audit.findings import ALTERED, DATABASE, INSERTED, MISSING, REORDERE
 from fixsim.audit.rows import (
     BINARY_BEGIN,
     BINARY_END,
+    EVENT_COLUMNS,
     EXECUTION_COLUMNS,
     MESSAGE_COLUMNS,
     SESSION_COLUMNS,
@@ -26,7 +27,7 @@ from fixsim.audit.tables import SCHEMA
 from fixsim.errors import AuditError, JournalError
 from fixsim.fix.codec import show
 from fixsim.journal.reader import Batch, Reader
-from fixsim.journal.record import SEAL_BODY
+from fixsim.journal.record import SEAL_BODY, Record
 from fixsim.journal.resend import expand
 from fixsim.layout import Kind
 
@@ -53,6 +54,8 @@ class Progress:
     messages: int
     seal_position: int | None
     seal_crc: int | None
+    batch: int = 0
+    time_ns: int | None = None
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Chunk:
     messages: list[bytes] = field(default_factory=list)
     executions: list[bytes] = field(default_factory=list)
     sessions: list[bytes] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
 
 
 class RowCheck:
@@ -78,7 +82,9 @@ class RowCheck:
         self.progress = Progress(0, 0, 0, None, None)
         self.names: dict[int, bytes] = {}
         #: Rows compared, by table.
-        self.compared = {"messages": 0, "executions": 0, "sessions": 0}
+        self.compared = {"messages": 0, "executions": 0, "sessions": 0, "events": 0}
+        #: RESEND records whose frames lie in segments that are not there any more.
+        self.unjudged: list[int] = []
         #: Why the journal could not be read any further.
         self.stopped: JournalError | None = None
         self._whole = not self._holes
@@ -88,7 +94,7 @@ class RowCheck:
         async with self.connection.transaction(isolation="repeatable_read", readonly=True):
             try:
                 row = await self.connection.fetchrow(
-                    f"SELECT position, part, messages, seal_position, seal_crc FROM {SCHEMA}.cursor"
+                    f"SELECT position, part, messages, seal_position, seal_crc, batch, last_time_ns FROM {SCHEMA}.cursor"
                 )
             except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
                 raise AuditError("this database holds no fixsim tables: nothing was ever shipped to it") from error
@@ -102,6 +108,7 @@ class RowCheck:
                     ("messages", MESSAGE_COLUMNS, chunk.messages),
                     ("executions", EXECUTION_COLUMNS, chunk.executions),
                     ("sessions", SESSION_COLUMNS, chunk.sessions),
+                    ("events", EVENT_COLUMNS, chunk.events),
                 ):
                     await self._compare(table, columns, rows, chunk, tell)
                 if progress is not None:
@@ -126,6 +133,7 @@ class RowCheck:
                 chunk.messages += rows.messages
                 chunk.executions += rows.executions
                 chunk.sessions += rows.sessions
+                chunk.events += rows.events
                 rows.clear()
                 chunk.end = batch.end
                 if len(chunk.messages) >= CHUNK_ROWS:
@@ -144,7 +152,7 @@ class RowCheck:
         upto, part = self.progress.position, self.progress.part
         view = batch.view if batch.end <= upto or upto < batch.begin else batch.view[: upto - batch.begin]
         for resend in rows.take(view, 0, 0):
-            for number, frame in enumerate(expand(self.reader, self.reader.read(resend.position)), 1):
+            for number, frame in enumerate(self._frames(self.reader.read(resend.position)), 1):
                 rows.add_resent(resend, number, frame)
         if part and batch.begin <= upto < batch.end:
             self._take_part(rows, batch, upto, part)
@@ -156,10 +164,20 @@ class RowCheck:
             return
         offset = position - batch.begin
         for resend in rows.take(batch.view[offset : offset + record.end - position], 0, 0):
-            for number, frame in enumerate(expand(self.reader, record), 1):
+            for number, frame in enumerate(self._frames(record), 1):
                 if number > part:
                     break
                 rows.add_resent(resend, number, frame)
+
+    def _frames(self, record: Record) -> Iterable[bytes]:
+        """The frames of a resend; none where it reaches into segments that were removed: those rows cannot be judged."""
+        if self.reader.first == 0:
+            return expand(self.reader, record)
+        try:
+            return list(expand(self.reader, record))
+        except JournalError:
+            self.unjudged.append(record.position)
+            return ()
 
     # ---- comparing
 
@@ -175,9 +193,10 @@ class RowCheck:
             parts.append(bytes(octets))
 
         order = "position, part" if binary else "position"
+        judged = f"AND NOT (part > 0 AND position = ANY('{set(self.unjudged)}'))" if binary and self.unjudged else ""
         query = (
             f"SELECT {', '.join(columns)} FROM {SCHEMA}.{table} "
-            f"WHERE position >= {chunk.begin} AND position < {chunk.end} ORDER BY {order}"
+            f"WHERE position >= {chunk.begin} AND position < {chunk.end} {judged} ORDER BY {order}"
         )
         await self.connection.copy_from_query(query, output=keep, format="binary" if binary else "text")
         found = b"".join(parts)
@@ -189,18 +208,34 @@ class RowCheck:
             tell(finding)
 
     def _check_cursor(self, tell: Callable[[Finding], None]) -> None:
-        """The cursor names the newest seal that was shipped: it must lie in this journal."""
-        position = self.progress.seal_position
-        if position is None or position < self.reader.first:
+        """The cursor names the newest seal that was shipped: it must lie in this journal, and the rest of it must follow."""
+        at = self.progress
+        if at.seal_position is None:
+            if at.position or at.messages or at.batch:
+                tell(Finding(ALTERED, DATABASE, at.position, "the shipper's cursor", "it names no seal, but what was shipped"))
+            return
+        if at.seal_position < self.reader.first:
             return
         try:
-            record = self.reader.read(position)
-            same = record.kind == Kind.SEAL and SEAL_BODY.unpack(record.payload)[1] == self.progress.seal_crc
+            record = self.reader.read(at.seal_position)
+            same = record.kind == Kind.SEAL and SEAL_BODY.unpack(record.payload)[1] == at.seal_crc
         except JournalError:
             same = False
         if not same:
             text = "the journal has no such seal there: one of the two was altered, or they do not belong together"
-            tell(Finding(ALTERED, DATABASE, position, "the shipper's cursor", text))
+            tell(Finding(ALTERED, DATABASE, at.seal_position, "the shipper's cursor", text))
+            return
+        follows = at.batch == record.end if at.part == 0 else record.end <= at.batch <= at.position
+        stands = at.position == at.batch if at.part == 0 else at.part > 0 and self._is_resend(at.position)
+        if not follows or not stands or at.time_ns != record.time_ns:
+            text = f"position, batch or time do not follow from the seal it names at {at.seal_position}"
+            tell(Finding(ALTERED, DATABASE, at.position, "the shipper's cursor", text))
+
+    def _is_resend(self, position: int) -> bool:
+        try:
+            return self.reader.read(position).kind == Kind.RESEND
+        except JournalError:
+            return False
 
     async def _behind(self, tell: Callable[[Finding], None]) -> None:
         """Nothing may be there that the cursor does not cover, nor more or fewer messages than it counts."""

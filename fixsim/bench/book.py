@@ -10,13 +10,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from fixsim.bench import kernels
+from fixsim.bench import kernels, ticks
+from fixsim.bench.bare import bare_drives, silent_drive
 from fixsim.bench.drive import drive
 from fixsim.bench.flow import CANCELS, NEW, NEWS, PER_SYMBOL, TRADES, Made
 from fixsim.bench.frames import Frames
 from fixsim.bench.plan import Plan, Say, spread
 from fixsim.bench.stage import Stage
 from fixsim.config import Config
+from fixsim.engine.machine import Machine
 from fixsim.errors import VenueError
 from fixsim.units import format_utc_timestamp
 
@@ -71,6 +73,16 @@ class Workload:
         drive(*arguments, first, self.made.preload)
         return arguments
 
+    def driven_by_row(self, drive: Callable[..., Any]) -> tuple[Any, ...]:
+        """As `driven`, for a driver that knows orders by their rows."""
+        first = PER_SYMBOL * self.plan.symbols
+        stage = self.stage(first)
+        machine, slot = kernels.machine_of(stage), stage.slot(0)
+        rows = kernels.rows_of(machine, slot, first, self.total)
+        arguments = (machine, slot, self.made.flow, rows, kernels.books_of(machine, self.names), self.names.grid.lowest)
+        drive(*arguments, first, self.made.preload)
+        return arguments
+
     def expected_reports(self) -> int:
         """Reports the timed part causes."""
         return int(self.made.expected[1, [NEWS, CANCELS, TRADES]].sum())
@@ -90,26 +102,49 @@ def compile_all(plan: Plan, progress: Say) -> float:
 
 
 def measure_books(plan: Plan, flow: str | None = None) -> dict[str, Any]:
-    """Operations per second of the books: nothing, matching, matching with reports rendered.
+    """Operations per second of the books: nothing, matching of orders known by their rows, ids as text, reports rendered.
 
-    Raises VenueError when the books did not give as many reports as the naive ones.
+    `matching_ns` are percentiles of single operations, where the processor has a clock for them. Raises VenueError when the
+    books did not give as many reports as the naive ones.
     """
     work = Workload(plan, flow)
     ids = kernels.make_ids(work.total)
-    drives = {"empty": kernels.empty_drive, "matching": kernels.matching_drive(), "with_reports": drive}
-    rates: dict[str, list[float]] = {name: [] for name in drives}
+    named = {"empty": kernels.empty_drive, "with_ids": silent_drive(), "with_reports": drive}
+    rates: dict[str, list[float]] = {name: [] for name in (*named, "matching")}
     for _ in range(plan.rounds):
-        for name, one in drives.items():
+        for name, one in named.items():
             arguments = work.driven(one, ids)
-            machine = arguments[0]
-            before = kernels.reports_of(machine)
-            seconds, _ = seconds_of(one, *arguments, work.made.preload, work.total)
-            rates[name].append(work.operations / seconds)
-            got = kernels.reports_of(machine) - before
-            if name != "empty" and got != work.expected_reports():
-                raise VenueError(f"book, {name}: {got} reports instead of {work.expected_reports()}")
+            rates[name].append(timed(work, name, arguments[0], one, *arguments, work.made.preload, work.total))
+        arguments = work.driven_by_row(bare_drives()[0])
+        rates["matching"].append(
+            timed(work, "matching", arguments[0], bare_drives()[0], *arguments, work.made.preload, work.total)
+        )
     figures: dict[str, Any] = {f"{name}_per_s": spread(values) for name, values in rates.items()}
+    if ticks.AVAILABLE:
+        figures["matching_ns"] = matching_ns(work)
     return figures | {"operations": work.operations, "reports": work.expected_reports(), "correct": True}
+
+
+def timed(work: Workload, name: str, machine: Machine, one: Callable[..., Any], *arguments: Any) -> float:
+    """Operations per second of the timed part. Raises VenueError when the books did not give the reports of the naive ones."""
+    before = kernels.reports_of(machine)
+    seconds, _ = seconds_of(one, *arguments)
+    got = kernels.reports_of(machine) - before
+    if name != "empty" and got != work.expected_reports():
+        raise VenueError(f"book, {name}: {got} reports instead of {work.expected_reports()}")
+    return work.operations / seconds
+
+
+def matching_ns(work: Workload) -> dict[str, float]:
+    """Percentiles of one operation, ns, one look at the clock included: several ns, which is the resolution."""
+    plain, looking = bare_drives()
+    arguments = work.driven_by_row(plain)
+    taken = np.zeros(work.operations, np.int64)
+    began, first = time.perf_counter_ns(), kernels.look()
+    looking(*arguments, work.made.preload, work.total, taken)
+    ns_per_tick = (time.perf_counter_ns() - began) / (kernels.look() - first)
+    found = np.percentile(taken, [50, 99, 99.9, 100]) * ns_per_tick
+    return {name: round(float(value), 1) for name, value in zip(("p50", "p99", "p999", "max"), found, strict=True)}
 
 
 def measure_codec(plan: Plan) -> dict[str, Any]:
@@ -165,7 +200,7 @@ def measure_fast_door(work: Workload) -> dict[str, Any]:
         if used != len(work.timed):
             raise VenueError(f"the fast door left the frame at byte {used} of {len(work.timed)}")
         note("all", seconds)
-        for name, one in (("book", kernels.matching_drive()), ("reported", drive), ("empty", kernels.empty_drive)):
+        for name, one in (("book", silent_drive()), ("reported", drive), ("empty", kernels.empty_drive)):
             arguments = work.driven(one, ids)
             note(name, seconds_of(one, *arguments, work.made.preload, work.total)[0])
     return {name: float(np.median(values)) for name, values in found.items()}

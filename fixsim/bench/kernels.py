@@ -4,14 +4,6 @@ file of the benchmark that knows their signatures.
 Each loop stands beside one that touches the same bytes and does nothing with them.
 """
 
-import importlib.util
-import sys
-from collections.abc import Callable
-from functools import cache
-from types import ModuleType
-from typing import Any
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -20,12 +12,13 @@ from fixsim.bench.flow import EXEC_NEW
 from fixsim.bench.frames import ID_BYTES, Names, put_id
 from fixsim.bench.load import message_end
 from fixsim.bench.stage import Stage
+from fixsim.bench.ticks import ticks
 from fixsim.engine import scan
 from fixsim.engine.ascii import put_bytes
 from fixsim.engine.batch import LARGE, SLOW, record_frame, run_frames
 from fixsim.engine.book import MORE, resume
 from fixsim.engine.index import find_name
-from fixsim.engine.jit import CACHE_FOLDER, CACHED, kernel
+from fixsim.engine.jit import kernel
 from fixsim.engine.machine import Machine
 from fixsim.engine.report import report
 from fixsim.engine.symbols import find_book
@@ -33,7 +26,6 @@ from fixsim.layout import NIL
 from fixsim.limits import FRAME_BYTES_MAX
 
 Octets = npt.NDArray[np.uint8]
-Drive = Callable[..., Any]
 
 # ---------------------------------------------------------------- frames
 
@@ -154,54 +146,18 @@ def write_ids(ids):
 
 
 @kernel
-def unsaid(m, slot, exec_type, name, orig, route, lots, price, liquidity):
-    """A report that is not written; its ExecID is used up."""
-    m.core[0]["exec_id"] += 1
-
-
-def silenced(name: str, **replaced: Any) -> ModuleType:
-    """The module `name` once more, with other callees: its kernels are compiled a second time, and cached beside the first."""
-    found = importlib.util.find_spec(name)
-    assert found is not None and found.origin is not None
-    spec = importlib.util.spec_from_file_location(f"{name}_silent", found.origin)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    # numba's cache knows a kernel by file and line, which are the same in both
-    config: Any = numba.config
-    kept = config.CACHE_DIR
-    if CACHED:
-        config.CACHE_DIR = str(CACHE_FOLDER / "silent")
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        config.CACHE_DIR = kept
-    for attribute, value in replaced.items():
-        setattr(module, attribute, value)
-    return module
-
-
-@cache
-def silent_book() -> ModuleType:
-    """The book without its reports."""
-    return silenced("fixsim.engine.book", report=unsaid)
-
-
-@cache
-def matching_drive() -> Drive:
-    """Queues, levels, ids; no reports."""
-    book = silent_book()
-    module = silenced("fixsim.bench.drive", enter=book.enter, cancel=book.cancel, resume=book.resume)
-    return module.drive  # type: ignore[no-any-return]
-
-
-@kernel
 def empty_drive(m, session, flow, ids, books, lowest, begin, end):
     """Touches what a driver reads of a flow, and no book."""
     for i in range(begin, end):
         empty_tape(m)
         total = lowest + flow.price[i] + flow.lots[i] + ids[i * ID_BYTES] + books[flow.symbol[i]] + flow.orig[i]
         m.core[0]["exec_id"] += total + flow.kind[i] + flow.side[i]
+
+
+@kernel
+def look():
+    """The processor's clock, now."""
+    return ticks()
 
 
 # ---------------------------------------------------------------- what is in the machine
@@ -226,6 +182,14 @@ def books_of(machine: Machine, names: Names) -> npt.NDArray[np.int64]:
     found = [find_book(machine, np.frombuffer(name, np.uint8), 0, len(name)) for name in names.symbols]
     assert NIL not in found
     return np.array(found, np.int64)
+
+
+def rows_of(machine: Machine, session: int, operations: int, total: int) -> npt.NDArray[np.int64]:
+    """Room for the ORDER row of each of `total` operations; those of the first `operations`, which rest, are filled in."""
+    rows = np.full(total, NIL, np.int64)
+    for number in range(operations):
+        rows[number] = order_of(machine, session, number)[0]
+    return rows
 
 
 def order_of(machine: Machine, session: int, number: int) -> tuple[np.int64, np.int64]:

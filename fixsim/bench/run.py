@@ -11,7 +11,7 @@ from fixsim.bench.flow import FLOWS
 from fixsim.bench.journal import measure_journal
 from fixsim.bench.layers import measure_layers
 from fixsim.bench.plan import RESTING, SESSIONS, SYMBOLS, Plan, Say
-from fixsim.bench.recovery import measure_recovery
+from fixsim.bench.recovery import measure_recovery, measure_starts
 from fixsim.bench.shipping import measure_shipping
 from fixsim.bench.wire import measure_cell, measure_latency
 from fixsim.errors import UsageError
@@ -59,6 +59,16 @@ def measure(plan: Plan, progress: Say) -> dict[str, Any]:
         "warm_up": "each kernel once on a small flow; the preload of each round is not timed",
         "parts": parts, "layers": measure_layers(plan, single),
     }  # fmt: skip
+
+
+def measure_alone(plan: Plan, progress: Say) -> dict[str, Any]:
+    """What a start takes, and on what that was measured. Raises as `measure`."""
+    plan.names()
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        raise UsageError("NUMBA_DISABLE_JIT is set: kernels that are not compiled are not worth measuring")
+    progress("compiling")
+    compile_all(plan, progress)
+    return {"workload": workload(plan), **facts(), "recovery": measure_starts(plan, progress)}
 
 
 def measure_resting(plan: Plan, progress: Say) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from fixsim.bench.frames import Frames, Names, sender
 from fixsim.config import Config
 from fixsim.errors import VenueError
-from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.opening import Opened, open_venue
+from fixsim.exchange.payloads import Hello
 from fixsim.fix.codec import encode
 from fixsim.fix.dictionary import fix44
 from fixsim.gateway.warmup import Deaf, NoJournal

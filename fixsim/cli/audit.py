@@ -1,22 +1,38 @@
 """`fixsim audit`: what happened, asked of PostgreSQL. Works while the exchange runs and when it does not."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
+from fixsim.cli.audit_ask import (
+    DEFAULT_DATA_DIR,
+    TABLE_ROWS,
+    ClOrdId,
+    DataDir,
+    Json,
+    Limit,
+    Session,
+    Since,
+    Symbol,
+    Until,
+    Url,
+    ask,
+)
 from fixsim.cli.audit_evidence import EVIDENCE
+from fixsim.cli.audit_report import report
 from fixsim.cli.audit_views import (
     EVENT_COLUMNS,
+    HAPPENING_COLUMNS,
     SESSION_COLUMNS,
     TRADE_COLUMNS,
     decoded,
     event_cells,
     for_json,
+    happening_cells,
     headline,
     order_title,
     session_cells,
@@ -27,67 +43,10 @@ from fixsim.cli.output import FINDING, print_json, print_table, say
 from fixsim.errors import JournalError, UsageError
 from fixsim.fix.codec import show
 
-DEFAULT_DATA_DIR: Final = Path("fixsim-data")
-#: Rows of a table when --limit is not given; --json gives all.
-TABLE_ROWS: Final = 1000
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Ask PostgreSQL what happened.")
 audit_app = app
-for name, command in EVIDENCE.items():
+for name, command in {**EVIDENCE, "report": report}.items():
     app.command(name)(command)
-
-DataDir = Annotated[Path, typer.Option(help="Data directory of the exchange.")]
-Url = Annotated[
-    str | None,
-    typer.Option("--database-url", envvar="FIXSIM_DATABASE_URL", help="postgresql://... when it is not the embedded one."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Session = Annotated[str | None, typer.Option(help="CompID of the counterparty.")]
-Symbol = Annotated[str | None, typer.Option(help="Symbol(55).")]
-ClOrdId = Annotated[str | None, typer.Option("--cl-ord-id", help="ClOrdID(11).")]
-Since = Annotated[str | None, typer.Option(help="From this time on: 2025-11-20T14:30:00.5 (UTC), a date, or 15m (ago).")]
-Until = Annotated[str | None, typer.Option(help="Up to this time, left out itself.")]
-Limit = Annotated[
-    int | None, typer.Option(min=0, help=f"Newest rows shown; 0 for all (default: {TABLE_ROWS}, all with --json).")
-]
-
-
-def _ask(
-    data_dir: Path, url: str | None, question: Callable[[Any], Awaitable[Any]], *, note: bool = True, unmade: Any = None
-) -> Any:
-    """Put `question` to the database of `data_dir`, or that of `url`, over a connection of the read-only
-    role. `unmade` is the answer of a database without tables; UsageError when there is no such answer.
-    """
-    from fixsim.audit.database import EMBEDDED, EmbeddedDatabase, open_database
-    from fixsim.audit.lag import is_behind
-    from fixsim.audit.queries import find_progress
-    from fixsim.audit.server import READER
-    from fixsim.audit.tables import prepare, revision
-
-    database = open_database(data_dir, url or EMBEDDED, say, create=False)
-
-    async def run() -> Any:
-        await database.start()
-        if isinstance(database, EmbeddedDatabase):
-            await prepare(database.connect)
-        connection = await database.connect(READER)
-        try:
-            if not isinstance(database, EmbeddedDatabase) and await revision(connection) is None:
-                if unmade is not None:
-                    return unmade
-                raise UsageError("this database holds no fixsim tables: nothing was ever shipped to it")
-            answer = await question(connection)
-            if note and is_behind(data_dir, await find_progress(connection)):
-                say("note: the journal holds more than the database yet; see `fixsim audit lag`")
-            return answer
-        finally:
-            await connection.close()
-
-    try:
-        return asyncio.run(run())
-    finally:
-        database.leave()
-
 
 def _filters(since: str | None, until: str | None, **given: str | None) -> Any:
     from fixsim.audit.moments import parse_moment
@@ -163,7 +122,7 @@ def messages(
                     print(f"  {field['tag']:>5}  {field['name']:<22} {field['value']}  {field['meaning']}".rstrip())
         return count
 
-    _finish(_ask(data_dir, database_url, question), rows, "messages", json)
+    _finish(ask(data_dir, database_url, question), rows, "messages", json)
 
 
 @app.command()
@@ -179,7 +138,7 @@ def order(
     """
     from fixsim.audit.queries import find_orders
 
-    lives = _ask(data_dir, database_url, lambda connection: find_orders(connection, order_id, session))
+    lives = ask(data_dir, database_url, lambda connection: find_orders(connection, order_id, session))
     if json:
         print_json({"orders": for_json(lives)})
     else:
@@ -229,6 +188,27 @@ def sessions(
            lambda connection, rows: find_session_events(connection, wanted, rows))  # fmt: skip
 
 
+@app.command()
+def events(
+    event: Annotated[str | None, typer.Option(help="halt, reload, clock.advance, phase ... (see docs/audit.md)")] = None,
+    symbol: Symbol = None,
+    session: Session = None,
+    who: Annotated[str | None, typer.Option(help="Who asked for it.")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    database_url: Url = None,
+    json: Json = False,
+) -> None:
+    """What was done to the venue and by it: commands with who and why, starts, reloads, phases."""
+    from fixsim.audit.queries import find_events
+
+    wanted = _filters(since, until, event=event, symbol=symbol, session=session, who=who)
+    _table(data_dir, database_url, json, limit, "events", HAPPENING_COLUMNS, happening_cells,
+           lambda connection, rows: find_events(connection, wanted, rows))  # fmt: skip
+
+
 def _table(
     data_dir: Path, url: str | None, as_json: bool, limit: int | None, what: str, columns: tuple[str, ...],
     cells: Callable[[dict[str, Any]], list[Any]], find: Callable[[Any, int], AsyncIterator[dict[str, Any]]],
@@ -244,7 +224,7 @@ def _table(
             print_table(columns, map(cells, found))
         return len(found)
 
-    _finish(_ask(data_dir, url, question), rows, what, as_json)
+    _finish(ask(data_dir, url, question), rows, what, as_json)
 
 
 @app.command()
@@ -260,7 +240,7 @@ def lag(data_dir: DataDir = DEFAULT_DATA_DIR, database_url: Url = None, json: Js
     if embedded and (data_dir / "journal").is_dir() and not has_cluster(data_dir):
         progress = NOTHING_SHIPPED  # the database is still being made, or there never was one
     else:
-        progress = _ask(data_dir, database_url, find_progress, note=False, unmade=NOTHING_SHIPPED)
+        progress = ask(data_dir, database_url, find_progress, note=False, unmade=NOTHING_SHIPPED)
     try:
         behind = measure_lag(data_dir, progress, time.time_ns())
     except JournalError as error:
@@ -292,7 +272,7 @@ def sql(
     """One read-only query over messages, orders, executions, trades, sessions and shipped."""
     from fixsim.audit.queries import ask_sql
 
-    columns, rows = _ask(data_dir, database_url, lambda connection: ask_sql(connection, query, timeout))
+    columns, rows = ask(data_dir, database_url, lambda connection: ask_sql(connection, query, timeout))
     if json:
         print_json([for_json(dict(zip(columns, row, strict=True))) for row in rows])
     else:

@@ -198,6 +198,7 @@ def _check_rows(
         return None
     from fixsim.audit.database import EMBEDDED, open_database
     from fixsim.audit.verify_rows import RowCheck
+    from fixsim.audit.verify_views import check_views
 
     database = open_database(data_dir, url or EMBEDDED, say, create=False)
 
@@ -207,6 +208,8 @@ def _check_rows(
         try:
             check = RowCheck(reader, connection, files.batches(), files.holes)
             await check.run(findings.append, progress)
+            if not await check_views(connection, findings.append):
+                say("the views were not compared: this login may not make a temporary one")
             await _name(check, findings)
             return check.compared
         finally:

@@ -15,6 +15,7 @@ from fixsim.fix.dictionary import fix44
 TRADE_COLUMNS: Final = ("time", "match", "symbol", "trade", "aggressor", "buyer", "seller", "positions")
 SESSION_COLUMNS: Final = ("time", "position", "session", "run", "event", "seq", "range", "text")
 EVENT_COLUMNS: Final = ("time", "position", "what happened")
+HAPPENING_COLUMNS: Final = ("time", "position", "event", "symbol", "session", "who", "why", "text", "venue time")
 
 
 def for_json(value: Any) -> Any:
@@ -96,8 +97,25 @@ def trade_cells(row: dict[str, Any]) -> list[Any]:
         f"{row[f'{side}_session']} {row[f'{side}_cl_ord_id']} ({row[f'{side}_order_id']})" for side in ("buy", "sell")
     )
     return [
-        show_moment(row["time_ns"]), row["match_id"], row["symbol"], f"{row['last_qty']} @ {row['last_px']}",
+        show_moment(row["time_ns"]), row["match_id"], row["symbol"], _traded(row),
         row["aggressor"], buyer, seller, f"{row['buy_position']} {row['sell_position']}",
+    ]  # fmt: skip
+
+
+def _traded(row: dict[str, Any]) -> str:
+    """Quantity and price, and what became of them."""
+    traded = f"{row['last_qty']} @ {row['last_px']}"
+    if row["amended"] == "corrected":
+        return f"{traded}, corrected to {row['amended_qty']} @ {row['amended_px']}"
+    return traded if row["amended"] is None else f"{traded}, {row['amended']}"
+
+
+def happening_cells(row: dict[str, Any]) -> list[Any]:
+    """An event of the venue as a row of HAPPENING_COLUMNS; venue time where it is another."""
+    venue_ns = None if row["venue_ns"] == row["time_ns"] else row["venue_ns"]
+    return [
+        show_moment(row["time_ns"]), row["position"], row["event"], row["symbol"], row["session"], row["who"], row["why"],
+        row["text"], show_moment(venue_ns),
     ]  # fmt: skip
 
 

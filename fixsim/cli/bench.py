@@ -12,6 +12,9 @@ from fixsim.cli.output import print_json, print_table, say
 
 WIRE_COLUMNS: Final = ("flow", "sessions", "symbols", "orders/s", "noise", "reports/s", "canned/s", "of canned")
 
+#: What is measured of the books, from the least an operation may be.
+BOOKS: Final = (("matching", "matching only"), ("with_ids", "ids as text"), ("with_reports", "ids and reports"))
+
 
 class Flow(StrEnum):
     """What the orders do to each other."""
@@ -29,6 +32,9 @@ def bench(
     comprehensive: Annotated[
         bool, typer.Option("--comprehensive", help="Every flow, 1 to 1,000 sessions and symbols; takes minutes.")
     ] = False,
+    recovery: Annotated[
+        bool, typer.Option("--recovery", help="Only what a start takes, with and without a snapshot, warm and cold.")
+    ] = False,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Times everything is measured.")] = 3,
     config: Annotated[Path | None, typer.Option(help="Configuration of the exchange; one for load is built in.")] = None,
     database_url: Annotated[
@@ -41,7 +47,7 @@ def bench(
     """
     from fixsim.bench.plan import Plan
     from fixsim.bench.process import leave_in_order
-    from fixsim.bench.run import measure
+    from fixsim.bench.run import measure, measure_alone
     from fixsim.config import load, packaged
 
     leave_in_order()
@@ -49,11 +55,27 @@ def bench(
     plan = Plan(
         load(path), str(path), orders, flow.value, sessions, symbols, rounds, comprehensive, database_url
     )  # fmt: skip
-    found = measure(plan, say if sys.stderr.isatty() else lambda line: None)
+    progress = say if sys.stderr.isatty() else lambda line: None
+    found = measure_alone(plan, progress) if recovery else measure(plan, progress)
     if json:
         print_json(found)
+    elif recovery:
+        _show_starts(found)
     else:
         _show(found)
+
+
+def _show_starts(found: dict[str, Any]) -> None:
+    """What a start takes."""
+    parts = found["recovery"]
+    shadow, snapshot = parts["shadow"], parts["snapshot"]
+    print(
+        f"{parts['messages']:,} messages journaled, {parts['journal_bytes'] >> 20:,} MB; shadow {shadow['records_per_s']:,} "
+        f"messages/s; snapshot {snapshot['bytes'] >> 20:,} MB in {snapshot['seconds']} s\n"
+    )
+    busy = parts["processor_s"]
+    rows = [(what, figure["median"], _noise(figure), busy[what]["median"]) for what, figure in parts["seconds"].items()]
+    print_table(("start", "seconds", "noise", "of processor"), rows)
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -98,7 +120,7 @@ def _part_rows(parts: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     rows = []
     for flow, figures in parts["book"].items():
         empty = f"{_told(figures['empty_per_s']['median'])} empty loop"
-        for name, what in (("matching", "matching only"), ("with_reports", "with reports")):
+        for name, what in BOOKS:
             rate = figures[f"{name}_per_s"]
             rows.append((f"book, {flow}, {what}", _told(rate["median"]), _noise(rate), empty))
     for name, what, base in (("parse", "NewOrderSingle parsed", "read"), ("encode", "ExecutionReport encoded", "copy")):

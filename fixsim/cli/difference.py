@@ -92,8 +92,8 @@ def _fields(record: bytes) -> list[Described]:
         except GarbledMessage:
             pass
     elif header[1] == Kind.RESEND and len(payload) == RESEND_BODY.size:
-        begin, end = RESEND_BODY.unpack(payload)
-        return [*fields, Described(0, "begin", str(begin), ""), Described(0, "end", str(end), "")]
+        told = zip(("begin", "end", "floor"), RESEND_BODY.unpack(payload), strict=True)
+        return [*fields, *(Described(0, name, str(value), "") for name, value in told)]
     return [*fields, Described(0, "payload", show(payload), "")] if payload else fields
 
 

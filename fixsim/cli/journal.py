@@ -1,19 +1,22 @@
 """`fixsim journal`: the files themselves, listed, shown and verified; the exchange may run or not."""
 
 from bisect import bisect_right
+from contextlib import suppress
 from itertools import islice
 from typing import Annotated, Any, Final
 
 import typer
 
+from fixsim.audit.retention import archive_before
 from fixsim.cli.narrate import Narrator, open_journal, time_text
-from fixsim.cli.operator import DEFAULT_DATA_DIR, DataDir, Json
+from fixsim.cli.operator import DEFAULT_DATA_DIR, DataDir, Json, ask
 from fixsim.cli.output import FINDING, print_json, print_records, say
-from fixsim.errors import JournalError
+from fixsim.errors import JournalError, VenueError
 from fixsim.journal.reader import Reader, Tail
 from fixsim.journal.record import Record, record_at, records
 
-LS_COLUMNS: Final = ("file", "first", "sealed_to", "bytes", "batches", "records", "begins", "ends")
+LS_COLUMNS: Final = ("file", "first", "sealed_to", "bytes", "stored", "batches", "records", "begins", "ends")
+ARCHIVE_COLUMNS: Final = ("file", "bytes", "stored")
 
 Raw = Annotated[bool, typer.Option("--raw", help="Frames as they are, with | for SOH, not decoded.")]
 SessionName = Annotated[str | None, typer.Option(metavar="NAME", help="Only this counterparty (its CompID).")]
@@ -30,6 +33,7 @@ def ls(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     rows = {
         segment.first: {
             "file": segment.path.name, "first": segment.first, "sealed_to": segment.first, "bytes": segment.size,
+            "stored": segment.path.stat().st_size, "archived": segment.archived,
             "batches": 0, "records": 0, "begins": None, "ends": None,
         }
         for segment in reader.segments()
@@ -110,6 +114,33 @@ def verify(data_dir: DataDir = DEFAULT_DATA_DIR, json: Json = False) -> None:
     _tell(found, json)
     if tail.torn:
         raise typer.Exit(FINDING)
+
+
+@app.command()
+def archive(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    before: Annotated[
+        int | None, typer.Option(metavar="POSITION", min=0, help="Only segments that end in front of this position.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compress segments that are full; every command goes on reading them. The newest two stay as they are.
+
+    A running exchange is told, and answers a ResendRequest for what lies in them with a GapFill from then on.
+    """
+    reader = open_journal(data_dir)
+    begins = [segment.first for segment in reader.segments()]
+    limit = begins[-2] if len(begins) > 2 else 0
+    floor = limit if before is None else min(before, limit)
+    done: list[dict[str, Any]] = []
+    if floor:
+        with suppress(VenueError):  # nobody runs there who would have to know
+            floor = ask(data_dir, "journal.retire", floor=floor)["floor"]
+        archive_before(reader.directory, floor, lambda *told: done.append(dict(zip(ARCHIVE_COLUMNS, told, strict=True))))
+    if json:
+        print_json({"directory": str(reader.directory), "archived": done})
+        return
+    print_records(ARCHIVE_COLUMNS, done) if done else say("nothing to archive")
 
 
 def _tail(reader: Reader) -> Tail:

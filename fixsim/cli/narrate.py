@@ -94,7 +94,7 @@ class Narrator:
             found |= {"seq": record.seq, **self.message(bytes(record.payload))}
         elif record.kind == Kind.RESEND:
             begin, end = record.resend_range()
-            found |= {"begin": begin, "end": end}
+            found |= {"begin": begin, "end": end, "floor": record.resend_floor()}
         elif record.kind == Kind.GARBLED:
             length, head = record.garbled()
             found |= {"length": length, "raw": head}

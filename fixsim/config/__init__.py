@@ -22,7 +22,8 @@ from fixsim.config.model import (
     Venue,
 )
 from fixsim.config.reader import default_config, load, packaged
-from fixsim.config.running import Console, CpuAffinity, Process, StreetSettings
+from fixsim.config.risk import Limits, Rate, Risk
+from fixsim.config.running import Console, CpuAffinity, Process, ShadowSettings, StreetSettings
 
 __all__ = [
     "SECRET",
@@ -35,8 +36,12 @@ __all__ = [
     "House",
     "Instrument",
     "JournalSettings",
+    "Limits",
     "Permissions",
     "Process",
+    "Rate",
+    "Risk",
+    "ShadowSettings",
     "StreetSettings",
     "Tls",
     "Venue",

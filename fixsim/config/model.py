@@ -12,15 +12,20 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, Protocol, TypeVar
 
+from fixsim.config.breakers import Breaker, MarketBreaker, named
 from fixsim.config.checks import between, each_one_of, one_of
-from fixsim.config.running import Console, Process, StreetSettings
+from fixsim.config.risk import Limits, Rate, Risk, most_fitting
+from fixsim.config.running import Console, Process, ShadowSettings, StreetSettings
+from fixsim.config.schedules import Schedule
 from fixsim.limits import (
+    ACCOUNTS_MAX,
     COMP_ID_BYTES_MAX,
     EARLY_MESSAGES_MAX,
     FRAME_BYTES_MAX,
     INSTRUMENTS_MAX,
     NOTIONAL_MAX,
     ORDERS_MAX,
+    PARTIES_MAX,
     PRICE_TICKS_MAX,
     QTY_LOTS_MAX,
     SEGMENT_BYTES,
@@ -171,8 +176,12 @@ class Instrument:
     currency: str = field(default="USD", metadata={"check": _currency})
     #: Where the house quotes, None for nowhere.
     reference_price: Decimal | None = field(default=None, metadata={"check": _positive})
+    #: Its trading days: a name of `[[schedules]]`; None for continuous trading around the clock.
+    schedule: str | None = None
     #: How orders meet.
     matching: str = field(default="price-time", metadata=one_of("price-time"))
+    #: What stops it when its price runs away: a name of `[[breakers]]`, or a ready-made one; needs a reference price.
+    breaker: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -210,8 +219,8 @@ class Instrument:
 
     @property
     def price_ticks_max(self) -> int:
-        """Highest price an order may have: price x quantity stays below NOTIONAL_MAX."""
-        return min(PRICE_TICKS_MAX, (NOTIONAL_MAX - 1) // max(1, self.max_qty_lots))
+        """Highest price an order may have: price x quantity stays below NOTIONAL_MAX; market orders stand behind it."""
+        return min(PRICE_TICKS_MAX - 1, (NOTIONAL_MAX - 1) // max(1, self.max_qty_lots))
 
 
 @dataclass(frozen=True)
@@ -248,6 +257,15 @@ class Counterparty:
     #: Networks it may connect from; empty for anywhere.
     allowed_addresses: tuple[str, ...] = field(default=(), metadata={"check": _networks})
     permissions: Permissions = Permissions()
+    #: Who answers for it, beside itself: sessions of one firm share the firm's limits. None for nobody.
+    firm: str | None = field(default=None, metadata={"check": _comp_id})
+    #: Its resting orders are cancelled when its connection is lost, respectively when it says Logout.
+    cancel_on_disconnect: bool = False
+    cancel_on_logout: bool = False
+    #: How long it may take to come back before they are.
+    cancel_grace_s: float = field(default=0.0, metadata=between(0, 86_400))
+    #: Good-till-cancel orders stay.
+    cancel_keeps_gtc: bool = True
     #: Early messages kept while a gap is open.
     early_messages_max: int = field(default=EARLY_MESSAGES_MAX, metadata=between(0, EARLY_MESSAGES_MAX))
 
@@ -296,6 +314,12 @@ class Capacities:
     clordid_memory: int = field(default=1 << 20, metadata=between(16, ORDERS_MAX))
     #: Connections that have not logged on yet; the oldest makes way for a new one.
     greetings: int = field(default=512, metadata=between(1, SESSIONS_MAX))
+    #: Accounts that limits look at.
+    accounts: int = field(default=4_096, metadata=between(1, ACCOUNTS_MAX))
+    #: Combinations of session, account and instrument that limits look at.
+    parties: int = field(default=1 << 16, metadata=between(16, PARTIES_MAX))
+    #: Orders remembered while an equal one may not follow, over all sessions.
+    duplicate_memory: int = field(default=1 << 16, metadata=between(16, ORDERS_MAX))
 
 
 @dataclass(frozen=True)
@@ -316,6 +340,10 @@ class JournalSettings:
     durability: str = field(default="os", metadata=one_of("os", "sync"))
     #: Size of one segment file.
     segment_bytes: int = field(default=SEGMENT_BYTES, metadata=between(SEGMENT_BYTES, 1 << 34))
+    #: How long what was said can be asked for again; older segments are retired. 0 keeps everything.
+    resend_retention_s: int = field(default=0, metadata=between(0, 10 * 366 * 86_400))
+    #: What is retired is compressed and stays readable; false removes it.
+    archive: bool = True
 
 
 @dataclass(frozen=True)
@@ -357,7 +385,13 @@ class Config:
     venue: Venue = Venue()
     instruments: tuple[Instrument, ...] = ()
     counterparties: tuple[Counterparty, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    breakers: tuple[Breaker, ...] = ()
+    market_breaker: MarketBreaker | None = None
     house: House | None = None
+    risk: Risk = Risk()
+    limits: tuple[Limits, ...] = ()
+    rates: tuple[Rate, ...] = ()
     capacities: Capacities = Capacities()
     tls: Tls | None = None
     journal: JournalSettings = JournalSettings()
@@ -365,6 +399,7 @@ class Config:
     process: Process = Process()
     street: StreetSettings = StreetSettings()
     console: Console = Console()
+    shadow: ShadowSettings = ShadowSettings()
 
     @cached_property
     def _symbols(self) -> tuple[str, ...]:
@@ -379,9 +414,29 @@ class Config:
         entry = _entry_for(self.instruments, self._symbols, symbol, TEXT_BYTES_MAX)
         return replace(entry, symbol=symbol) if entry is not None and entry.is_pattern else entry
 
+    def breaker_for(self, instrument: Instrument) -> Breaker | None:
+        """The breaker an instrument asks for, None when nothing stops it."""
+        return None if instrument.breaker is None else named(self.breakers, instrument.breaker)
+
+    def index_weights(self) -> dict[str, int]:
+        """By symbol, what one tick of a constituent counts in the index of the market-wide breaker."""
+        if self.market_breaker is None:
+            return {}
+        weights = {entry.symbol: entry.weight for entry in self.market_breaker.constituents}
+        chosen = [entry for entry in self.instruments if entry.symbol in weights]
+        decimals = max((entry.price_decimals for entry in chosen), default=0)
+        return {
+            entry.symbol: weights[entry.symbol] * entry.tick_mantissa * 10 ** (decimals - entry.price_decimals)
+            for entry in chosen
+        }
+
     def counterparty_for(self, sender_comp_id: str) -> Counterparty | None:
         """The entry, exact or pattern, by which `sender_comp_id` may log on. None when nobody may."""
         return _entry_for(self.counterparties, self._senders, sender_comp_id, COMP_ID_BYTES_MAX)
+
+    def limits_for(self, scope: str, name: str) -> Limits | None:
+        """The limits of a session, firm, account or instrument: the exact entry, else the longest pattern. None for none."""
+        return most_fitting(self.limits, scope, name) if self.risk.checks else None
 
     def normalised(self) -> str:
         """Canonical JSON: equal configurations give equal text. Secrets are left out."""

@@ -11,7 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from fixsim.config.breakers import PROFILES, Breaker, named, profile_values
 from fixsim.config.model import Capacities, Config, Counterparty, Instrument, Tls, Venue
+from fixsim.config.risk import check_limits
+from fixsim.config.schedules import Schedule
 from fixsim.errors import ConfigError, Fault
 from fixsim.limits import NOTIONAL_MAX, QTY_LOTS_MAX
 
@@ -80,6 +83,8 @@ def _build(kind: type[T], table: Any, where: str, faults: Faults, inherited: dic
     if not isinstance(table, dict):
         faults.note(where.removesuffix("."), "is not a table")
         return UNREADABLE
+    if kind is Breaker and "like" in table:
+        inherited = _profile(table.pop("like"), f"{where}like", faults)
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
@@ -122,6 +127,14 @@ def _inherited_by(name: str, values: dict[str, Any]) -> dict[str, Any]:
     if name != "counterparties" or not isinstance(venue, Venue):
         return {}
     return {"heartbeat_min_s": venue.heartbeat_min_s, "heartbeat_max_s": venue.heartbeat_max_s}
+
+
+def _profile(like: Any, key: str, faults: Faults) -> dict[str, Any]:
+    """What a breaker takes from the ready-made profile it is like."""
+    if like in PROFILES:
+        return profile_values(like)
+    faults.note(key, f"is {_shown(like)}, expected one of {', '.join(PROFILES)}")
+    return {}
 
 
 def _fill_quantities(values: dict[str, Any]) -> None:
@@ -200,6 +213,9 @@ def _check_entry(built: object, where: str, faults: Faults) -> None:
         _check_instrument(built, where, faults)
     if isinstance(built, Venue | Counterparty) and built.heartbeat_min_s > built.heartbeat_max_s:
         faults.note(f"{where}heartbeat_min_s", f"is above heartbeat_max_s ({built.heartbeat_max_s})")
+    if isinstance(built, Schedule):
+        for key, reason in built.faults():
+            faults.note(f"{where}{key}", reason)
     if isinstance(built, Venue) and built.test_request_after >= built.disconnect_after:
         faults.note(f"{where}test_request_after", "is not before disconnect_after")
 
@@ -232,15 +248,66 @@ def _check_whole(config: Config, faults: Faults) -> None:
     _check_unique("instruments", "symbol", [entry.symbol for entry in config.instruments], faults)
     senders = [entry.sender_comp_id for entry in config.counterparties]
     _check_unique("counterparties", "sender_comp_id", senders, faults)
+    _check_unique("schedules", "name", [entry.name for entry in config.schedules], faults)
+    names = [entry.name for entry in config.schedules]
+    for index, instrument in enumerate(config.instruments):
+        if instrument.schedule is not None and instrument.schedule not in names:
+            known = f"there are {', '.join(names)}" if names else "there is no [[schedules]]"
+            faults.note(f"instruments[{index}].schedule", f"is {instrument.schedule!r}, but {known}")
     if not config.instruments:
         faults.note("instruments", "is empty: there is nothing to trade")
     if not config.counterparties:
         faults.note("counterparties", "is empty: nobody may log on")
     if config.house is not None and config.house.comp_id in senders:
         faults.note("house.comp_id", f"is {config.house.comp_id!r}, which a counterparty has too")
+    check_limits(config, faults.note)
     for index, entry in enumerate(config.instruments):
         _check_products(entry, config.venue.avg_px_decimals, f"instruments[{index}].", faults)
+    _check_breakers(config, faults)
     _check_capacities(config, config.capacities, faults)
+
+
+def _check_breakers(config: Config, faults: Faults) -> None:
+    """Breakers that are asked for are there, and know where to begin."""
+    _check_unique("breakers", "name", [entry.name for entry in config.breakers], faults)
+    for index, entry in enumerate(config.breakers):
+        widths = [name for name in ("range_bps", "dynamic_bps", "bands") if getattr(entry, name)]
+        if len(widths) > 1 or not (widths or entry.static_bps):
+            reason = f"has {' and '.join(widths) or 'none'}, expected one of dynamic_bps, range_bps, bands or static_bps"
+            faults.note(f"breakers[{index}].{entry.name}", reason)
+        if list(entry.bands) != sorted(entry.bands, key=lambda band: band.above):
+            faults.note(f"breakers[{index}].bands", "are not in ascending order of above")
+    for index, instrument in enumerate(config.instruments):
+        if instrument.breaker is None:
+            continue
+        if named(config.breakers, instrument.breaker) is None:
+            known = ", ".join([*(entry.name for entry in config.breakers), *PROFILES])
+            faults.note(f"instruments[{index}].breaker", f"is {instrument.breaker!r}, known are {known}")
+        if instrument.reference_price is None:
+            faults.note(f"instruments[{index}].reference_price", "is missing: a breaker begins there")
+    if config.market_breaker is not None:
+        _check_market(config, faults)
+
+
+def _check_market(config: Config, faults: Faults) -> None:
+    """The index is made of instruments that are there, each once, with a price to begin with."""
+    assert config.market_breaker is not None
+    constituents = config.market_breaker.constituents
+    _check_unique("market_breaker.constituents", "symbol", [entry.symbol for entry in constituents], faults)
+    if not constituents:
+        faults.note("market_breaker.constituents", "is empty")
+    for index, entry in enumerate(constituents):
+        found = next((one for one in config.instruments if one.symbol == entry.symbol and not one.is_pattern), None)
+        if found is None or found.reference_price is None:
+            reason = f"is {entry.symbol!r}: no instrument of that name has a reference_price"
+            faults.note(f"market_breaker.constituents[{index}].symbol", reason)
+    weights = config.index_weights()
+    highest = sum(weights[entry.symbol] * entry.price_ticks_max for entry in config.instruments if entry.symbol in weights)
+    if highest >= NOTIONAL_MAX:
+        faults.note("market_breaker.constituents", "are too heavy: with every price at its highest the index is beyond 2^62")
+    declines = [level.decline_bps for level in config.market_breaker.levels]
+    if declines != sorted(set(declines)):
+        faults.note("market_breaker.levels", "are not in ascending order of decline_bps")
 
 
 def _check_products(entry: Instrument, avg_px_decimals: int, where: str, faults: Faults) -> None:

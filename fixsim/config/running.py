@@ -26,6 +26,7 @@ class CpuAffinity:
     exchange: tuple[int, ...] = field(default=(), metadata={"check": _processors})
     shipper: tuple[int, ...] = field(default=(), metadata={"check": _processors})
     console: tuple[int, ...] = field(default=(), metadata={"check": _processors})
+    shadow: tuple[int, ...] = field(default=(), metadata={"check": _processors})
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,20 @@ class StreetSettings:
     send_buffer_bytes: int = field(default=0, metadata=between(0, 1 << 30))
     #: SO_BUSY_POLL: how long the system itself asks the network card before it sleeps.
     busy_poll_us: int = field(default=0, metadata=between(0, 1_000))
+
+
+@dataclass(frozen=True)
+class ShadowSettings:
+    """`[shadow]`: the process that replays the journal as it grows, and takes snapshots."""
+
+    #: Whether `fixsim serve` starts it; `--shadow` does too.
+    enabled: bool = False
+    #: A snapshot is taken when something is new and this time has passed since the last one,
+    snapshot_interval_s: float = field(default=300.0, metadata=between(1, 86_400))
+    #: or when so much journal is new.
+    snapshot_interval_bytes: int = field(default=1 << 30, metadata=between(1 << 20, 1 << 44))
+    #: Snapshots kept; the oldest make way.
+    keep: int = field(default=3, metadata=between(1, 1_000))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ RECORDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_00
 BYTES: Final = tuple(1 << power for power in range(9, 24, 2))
 #: Least value of each bucket of the page.
 VALUES: Final = np.array([value_of(slot) for slot in range(SLOTS)])
-PROCESSES: Final = ("exchange", "shipper", "database", "console")
+PROCESSES: Final = ("exchange", "shipper", "database", "console", "shadow")
 
 #: Counters whose metric is called as they are, with what they count.
 PLAIN_COUNTERS: Final = {
@@ -71,6 +71,7 @@ class Metrics:
         yield from self._exchange(reading)
         yield from _pauses(reading.exchange)
         yield from _shipping(reading)
+        yield from _shadow(reading)
         yield from _processes(reading)
 
     def remember(self) -> None:
@@ -225,6 +226,25 @@ def _shipping(reading: Reading) -> Iterator[Metric]:
         yield _gauge("shipped_messages", "messages in the database", int(row["messages"]))
         yield _counter("shipping_transactions", "transactions of the shipper", int(row["transactions"]))
         yield _counter("shipping_failures", "attempts to ship that failed", int(row["failures"]))
+
+
+def _shadow(reading: Reading) -> Iterator[Metric]:
+    row, lag = reading.shadow, reading.shadow_lag
+    if row is None:
+        return
+    if lag is not None:
+        yield _gauge("shadow_lag_bytes", "journal that the shadow has not compared yet", lag.bytes)
+        yield _gauge("shadow_lag_seconds", "age of the oldest record that the shadow has not compared yet", lag.seconds)
+    yield _gauge("shadow_records", "records the shadow has compared, all equal", int(row["records"]))
+    yield _gauge("shadow_diverged", "1 when the shadow has found a difference", float(row["divergence"] >= 0))
+    yield _gauge("shadow_standby", "1 when the shadow becomes the exchange as soon as that is gone", int(row["standby"]))
+    yield _gauge("snapshot_position", "journal position of the newest snapshot, -1 for none", int(row["snapshot_position"]))
+    if row["snapshot_ns"]:
+        age_s = max(0.0, (reading.at_ns - int(row["snapshot_ns"])) / NS)
+        yield _gauge("snapshot_age_seconds", "time since the shadow has taken a snapshot", age_s)
+    yield _counter("snapshots", "snapshots taken", int(row["snapshots"]))
+    yield _counter("snapshot_seconds", "time spent on them", int(row["snapshot_took_ns"]) / NS)
+    yield _counter("snapshot_failures", "snapshots that the system refused", int(row["snapshot_failures"]))
 
 
 def _processes(reading: Reading) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""One look at a running venue: the pages, how far the shipper is behind, and what the processes take."""
+"""One look at a running venue: the pages, how far shipper and shadow are behind, and what the processes take."""
 
 import time
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import Any, Final
 import psutil  # type: ignore[import-untyped]
 
 from fixsim.errors import JournalError
-from fixsim.feed.mapped import COUNTERS_NAME, SHIPPING_NAME, PageError, PageReader, is_alive
-from fixsim.feed.page import COUNTERS, SHIPPING
+from fixsim.feed.mapped import COUNTERS_NAME, SHADOW_NAME, SHIPPING_NAME, PageError, PageReader, is_alive
+from fixsim.feed.page import COUNTERS, SHADOW, SHIPPING
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import HEADER
 from fixsim.journal.segments import journal_directory
@@ -20,7 +20,7 @@ STALE_NS: Final = 5_000_000_000
 
 @dataclass(frozen=True)
 class Lag:
-    """What is sealed and not shipped: bytes of the journal, and the age of the oldest of it."""
+    """What is sealed and was not taken yet: bytes of the journal, and the age of the oldest of it."""
 
     bytes: int
     seconds: float
@@ -45,8 +45,11 @@ class Reading:
     shipping: Any | None
     #: None when no shipper runs, or its journal cannot be read.
     lag: Lag | None
-    #: By name: exchange, shipper, database, console.
+    #: By name: exchange, shipper, database, console, shadow.
     processes: dict[str, ProcessUse]
+    #: A record of SHADOW, None when none runs; and how far it is behind.
+    shadow: Any | None = None
+    shadow_lag: Lag | None = None
 
     @property
     def is_running(self) -> bool:
@@ -63,8 +66,9 @@ class Observer:
         """`console_pid` is a process to be told of too: the console's own."""
         self._exchange = PageReader(data_dir / COUNTERS_NAME, COUNTERS)
         self._shipping = PageReader(data_dir / SHIPPING_NAME, SHIPPING)
+        self._shadow = PageReader(data_dir / SHADOW_NAME, SHADOW)
         self._journal = journal_directory(data_dir)
-        self._reader: Reader | None = None
+        self._readers: dict[str, Reader] = {}
         self._console_pid = console_pid
         self._known: dict[int, psutil.Process] = {}
 
@@ -72,33 +76,27 @@ class Observer:
         """Look now. Raises PageError when no exchange has left a page, or none that this release can read."""
         now_ns = time.time_ns()
         exchange = self._exchange.read()
-        shipping = self._shipper()
+        shipping, shadow = _living(self._shipping), _living(self._shadow)
         pids = {"exchange": int(exchange["header"]["pid"]) if not exchange["header"]["ended_ns"] else 0}
         if shipping is not None:
             pids["shipper"] = int(shipping["header"]["pid"])
             pids["database"] = int(shipping["database_pid"])
+        pids["shadow"] = 0 if shadow is None else int(shadow["header"]["pid"])
         pids["console"] = self._console_pid or 0
         uses = {name: self._use(pid, family=name == "database") for name, pid in pids.items() if pid}
-        lag = None if shipping is None else self._lag(shipping, int(exchange["journal_position"]), now_ns)
-        return Reading(now_ns, exchange, shipping, lag, {name: use for name, use in uses.items() if use is not None})
+        position = int(exchange["journal_position"])
+        lag = None if shipping is None else self._lag("shipper", int(shipping["batch"]), position, now_ns)
+        behind = None if shadow is None else self._lag("shadow", int(shadow["position"]), position, now_ns)
+        known = {name: use for name, use in uses.items() if use is not None}
+        return Reading(now_ns, exchange, shipping, lag, known, shadow, behind)
 
-    def _shipper(self) -> Any | None:
+    def _lag(self, who: str, begin: int, position: int, now_ns: int) -> Lag | None:
+        """Found in the journal itself: the first batch that a reader, which is at `begin`, has not taken."""
         try:
-            row = self._shipping.read()
-        except PageError:
-            return None
-        header = row["header"]
-        return None if int(header["ended_ns"]) or not is_alive(int(header["pid"])) else row
-
-    def _lag(self, shipping: Any, position: int, now_ns: int) -> Lag | None:
-        """Found in the journal itself: the first batch that is not shipped."""
-        begin = int(shipping["batch"])
-        try:
-            if self._reader is None:
-                self._reader = Reader(self._journal)
-            batch = next(self._reader.batches(begin, live=True), None)
+            reader = self._readers.get(who) or self._readers.setdefault(who, Reader(self._journal))
+            batch = next(reader.batches(begin, live=True), None)
         except JournalError:
-            self._reader = None
+            self._readers.pop(who, None)
             return None
         if batch is None:
             return Lag(0, 0.0)
@@ -127,3 +125,13 @@ def _cpu_and_memory(process: psutil.Process) -> tuple[float, int]:
     with process.oneshot():
         times, memory = process.cpu_times(), process.memory_info()
     return times.user + times.system, memory.rss - getattr(memory, "shared", 0)
+
+
+def _living(page: PageReader) -> Any | None:
+    """What a reader's page says, None when the reader does not run."""
+    try:
+        row = page.read()
+    except PageError:
+        return None
+    header = row["header"]
+    return None if int(header["ended_ns"]) or not is_alive(int(header["pid"])) else row

@@ -9,9 +9,11 @@ import numpy as np
 
 from fixsim.engine import scan
 from fixsim.engine.ascii import put_bytes
-from fixsim.engine.book import MARKET, MORE, cancel, enter, has_level_room, has_order_room, replace
+from fixsim.engine.book import HELD, MORE, cancel, enter, has_level_room, has_order_room, replace
 from fixsim.engine.index import find_name, has_name_room, same_bytes
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, part
+from fixsim.engine.levels import MARKET
+from fixsim.engine.risk import admits_order, admits_replace, has_message_token, take_message_token
 from fixsim.engine.symbols import find_book
 from fixsim.engine.tape import has_tape_room, put_record
 from fixsim.layout import NIL, Kind, Phase
@@ -21,6 +23,7 @@ from fixsim.limits import RECORD_HEADER_BYTES, TEXT_BYTES_MAX
 SLOW = 0  # what comes next is not for the fast door
 FULL = 1  # the batch must be sealed first
 LARGE = 2  # an order goes on in the next batch: seal this one, then `resume`
+BREAK = 3  # a breaker must look before anything else happens, at `core.taker` first where there is one
 
 IN = Kind.IN
 CONTINUOUS = Phase.CONTINUOUS
@@ -84,7 +87,7 @@ def fits_session(m, session, buffer, tolerance_ns):
     now = np.int64(m.tape[0]["now_ns"]) % NS_PER_DAY
     if sent < 0 or (tolerance_ns > 0 and abs(sent - now) >= tolerance_ns):
         return False
-    return scan.time_of_today(m, buffer, spots[2 * scan.TRANSACT_TIME], spots[2 * scan.TRANSACT_TIME + 1]) >= 0
+    return scan.is_plain_time(m, buffer, spots[2 * scan.TRANSACT_TIME], spots[2 * scan.TRANSACT_TIME + 1])
 
 
 @kernel
@@ -166,6 +169,7 @@ def record_frame(m, session, buffer, begin, end, msg_type):
         (first, spots[2 * scan.SYMBOL] - begin), np.int64(row["link"]),
     )  # fmt: skip
     row["next_in"] += 1
+    take_message_token(m, session)
 
 
 @kernel
@@ -180,16 +184,16 @@ def own_open_order(m, session, buffer, book, side):
         return name
     slot = np.int64(m.names[name]["order"])
     order = m.orders[slot]
-    if order["name"] != name or order["level"] == NIL or order["side"] != side or np.int64(order["book"]) != book:
+    if order["name"] != name or order["level"] < 0 or order["side"] != side or np.int64(order["book"]) != book:
         return np.int64(NIL)
     return slot
 
 
-@kernel
+@part
 def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
     """Carry out the frame at `begin` if it can be, and say its answers.
 
-    Returns SLOW (nothing happened), DONE + 10 or MORE + 10.
+    Returns SLOW (nothing happened), DONE + 10, MORE + 10 or HELD + 10.
     """
     msg_type = np.int64(buffer[body + 3])
     if buffer[body] != 51 or buffer[body + 1] != 53 or buffer[body + 2] != 61 or buffer[body + 4] != 1:
@@ -197,7 +201,7 @@ def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
     if msg_type != D and msg_type != F and msg_type != G:
         return SLOW
     seen = scan.scan_fields(m, buffer, body + 5, stop)
-    if not fits_kind(seen, msg_type) or not fits_session(m, session, buffer, tolerance_ns):
+    if not fits_kind(seen, msg_type) or not fits_session(m, session, buffer, tolerance_ns) or not has_message_token(m, session):
         return SLOW
     spots = m.spots
     begin_id = spots[2 * scan.CL_ORD_ID]
@@ -224,12 +228,12 @@ def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
     kind = char_of(m, buffer, scan.ORD_TYPE)
     if msg_type == D:
         echo = echo_of(m, session, buffer, seen)
-        if echo == -2 or not has_order_room(m):
+        if echo == -2 or not has_order_room(m) or not admits_order(m, session, echo, book, side, kind, tif, price, lots):
             return SLOW
         record_frame(m, session, buffer, begin, end, msg_type)
         return 10 + enter(m, session, book, side, kind, tif, price, lots, echo, buffer, begin_id, length)
     slot = own_open_order(m, session, buffer, book, side)
-    if slot == NIL or np.int64(m.orders[slot]["ord_type"]) != kind:
+    if slot == NIL or np.int64(m.orders[slot]["ord_type"]) != kind or not admits_replace(m, slot, price, lots):
         return SLOW
     if (seen >> scan.TIME_IN_FORCE) & 1 == 1 and np.int64(m.orders[slot]["tif"]) != tif:
         return SLOW
@@ -249,7 +253,7 @@ def plain_quantity(m, buffer, seen):
 def run_frames(m, session, buffer, begin, end, max_length, tolerance_ns):
     """Carry out frames from `begin` on as long as they are for the fast door.
 
-    Returns (bytes used up to here, SLOW, FULL or LARGE).
+    Returns (bytes used up to here, SLOW, FULL, LARGE or BREAK).
     """
     at = begin
     while at < end:
@@ -264,4 +268,6 @@ def run_frames(m, session, buffer, begin, end, max_length, tolerance_ns):
         at = behind
         if done == 10 + MORE:
             return at, LARGE
+        if done == 10 + HELD or m.core[0]["alarm"] != 0:
+            return at, BREAK
     return at, SLOW

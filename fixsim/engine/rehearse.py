@@ -5,7 +5,7 @@ is not for the fast door is left as it is: `exchange.recovery` carries it out in
 """
 
 from fixsim.engine.batch import SLOW, D, F, G, take_frame
-from fixsim.engine.book import MORE
+from fixsim.engine.book import HELD, MORE
 from fixsim.engine.checksum import MASK_32
 from fixsim.engine.jit import kernel
 from fixsim.engine.scan import frame_end
@@ -19,6 +19,7 @@ from fixsim.limits import RECORD_HEADER_BYTES
 ENDED = 0  # nothing is left of the batch; or no further batch is plainly whole, or may be begun
 PLAIN = 1  # the next record, or the end of the batch, is for plain Python
 LARGE = 2  # an order goes on in the next batch
+BREAK = 3  # a breaker must look before anything else happens
 
 IN, OUT, RESEND = Kind.IN, Kind.OUT, Kind.RESEND
 #: Bytes that may be read behind a frame.
@@ -87,6 +88,8 @@ def walk(m, r):
                 break
             if done == 10 + MORE:
                 why = LARGE
+            elif done == 10 + HELD or m.core[0]["alarm"] != 0:
+                why = BREAK
         elif kind != OUT and kind != RESEND:
             why = PLAIN
             break

@@ -21,7 +21,7 @@ from fixsim.engine.index import put_name
 from fixsim.engine.jit import kernel, leaf
 from fixsim.engine.tape import put_said
 from fixsim.engine.words import store_word
-from fixsim.layout import NIL, Kind
+from fixsim.layout import NIL, PARKED, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 
 BEGIN = b"8=FIX.4.4\x019=000\x0135=8\x01"
@@ -35,10 +35,12 @@ T6, T10, T11, T14, T17, T31, T32, T34, T37, T38, T39, T40, T41, T44, T52, T54, T
     tag_word(tag)
     for tag in (6, 10, 11, 14, 17, 31, 32, 34, 37, 38, 39, 40, 41, 44, 52, 54, 55, 59, 60, 150, 151, 369, 527, 851)
 )
+T378, T636 = tag_word(378), tag_word(636)
 OUT = Kind.OUT
 MSG_TYPE_8 = 0x38
 MARKET = 0x31
-TRADE = 0x46
+TRADE, RESTATED = 0x46, 0x44
+YES, NO = 0x59, 0x4E
 
 
 @leaf
@@ -154,7 +156,10 @@ def put_progress(m, at, order, book):
     at = put_decimal_field(batch, at, T151, np.int64(order["leaves"]) * lot, decimals)
     at = put_decimal_field(batch, at, T14, np.int64(order["cum"]) * lot, decimals)
     at = put_average(m, at, order, book)
-    return put_text_field(batch, at, T60, tape["stamp"], 0, np.int64(tape["stamp_length"]))
+    length = np.int64(tape["stamp_length"])
+    if tape["driven"] != 0:
+        return put_text_field(batch, at, T60, tape["venue_stamp"], 0, length)
+    return put_text_field(batch, at, T60, tape["stamp"], 0, length)
 
 
 @leaf
@@ -170,7 +175,9 @@ def report(m, slot, exec_type, name, orig, route, lots, price, liquidity):
     """Say ExecutionReport(8) about ORDER row `slot`, as it now is, to its owner; routing is that of ECHO row `route`.
 
     `name` is the NAME row of ClOrdID(11), `orig` that of OrigClOrdID(41) or NIL; `lots`, `price` and `liquidity` (851, as
-    ASCII) describe the execution when ExecType(150) is Trade, whose match id is the core's last.
+    ASCII, 0 for an auction) describe the execution when ExecType(150) is Trade, whose match id is the core's last. Where the
+    core has a restatement reason it is said; WorkingIndicator(636) is while the order waits outside of the book, and when it
+    comes back.
     """
     batch = m.batch
     order = m.orders[slot]
@@ -190,6 +197,12 @@ def report(m, slot, exec_type, name, orig, route, lots, price, liquidity):
     at = put_uint_field(batch, at, T17, np.int64(core["exec_id"]))
     at = put_char_field(batch, at, T150, exec_type)
     at = put_char_field(batch, at, T39, order["status"])
+    if core["restatement"] != 0:
+        at = put_uint_field(batch, at, T378, np.int64(core["restatement"]))
+    if order["level"] == PARKED:
+        at = put_char_field(batch, at, T636, NO)
+    elif exec_type == RESTATED:
+        at = put_char_field(batch, at, T636, YES)
     at_terms = at
     at = put_terms(m, at, order, book)
     echo = np.int64(order["echo"])
@@ -203,7 +216,8 @@ def report(m, slot, exec_type, name, orig, route, lots, price, liquidity):
     at = put_progress(m, at, order, book)
     if exec_type == TRADE:
         at = put_uint_field(batch, at, T527, np.int64(core["match_id"]))
-        at = put_char_field(batch, at, T851, liquidity)
+        if liquidity != 0:
+            at = put_char_field(batch, at, T851, liquidity)
     end, moved = close_frame(m, start, at)
     shift = moved - start
     first = MSG_TYPE_8 | ((at_name + shift) << 16) | ((at_order + shift) << 32) | ((at_exec + shift) << 48)

@@ -173,12 +173,34 @@ def two_digits(buffer, at):
 @kernel
 def time_of_today(m, buffer, begin, end):
     """A UTCTimestamp of the date of the turn, as ns since midnight; -1 for another date or anything odd."""
+    if not has_date_of(buffer, begin, end, m.tape[0]["stamp"]):
+        return np.int64(-1)
+    return time_of_day(buffer, begin, end)
+
+
+@kernel
+def is_plain_time(m, buffer, begin, end):
+    """Is it a UTCTimestamp of today, of the peer's calendar or of the venue's? Others are looked at more closely elsewhere."""
+    tape = m.tape[0]
+    today = has_date_of(buffer, begin, end, tape["stamp"])
+    if not today and (tape["driven"] == 0 or not has_date_of(buffer, begin, end, tape["venue_stamp"])):
+        return False
+    return time_of_day(buffer, begin, end) >= 0
+
+
+@kernel
+def has_date_of(buffer, begin, end, stamp):
+    """Is this as long as a UTCTimestamp may be, and does it begin with the date of `stamp`?"""
     length = end - begin
     if length != 17 and length != 21 and length != 24 and length != 27:
-        return np.int64(-1)
-    stamp = m.tape[0]["stamp"]
-    if load_word(buffer, begin) != load_word(stamp, 0) or buffer[begin + 8] != stamp[8]:
-        return np.int64(-1)
+        return False
+    return load_word(buffer, begin) == load_word(stamp, 0) and buffer[begin + 8] == stamp[8]
+
+
+@kernel
+def time_of_day(buffer, begin, end):
+    """The time in a UTCTimestamp whose date and length are known to be good, as ns since midnight; -1 for anything odd."""
+    length = end - begin
     hour, minute, second = two_digits(buffer, begin + 9), two_digits(buffer, begin + 12), two_digits(buffer, begin + 15)
     if hour > 23 or minute > 59 or second > 59 or buffer[begin + 11] != 58 or buffer[begin + 14] != 58:
         return np.int64(-1)

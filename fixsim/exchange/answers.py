@@ -12,7 +12,7 @@ from fixsim.exchange.orders import Fault
 from fixsim.fix import tags
 from fixsim.fix.enums import ExecType, OrdStatus, OrdType
 from fixsim.fix.message import Field, Message
-from fixsim.layout import NIL
+from fixsim.layout import NIL, PARKED
 from fixsim.limits import TEXT_BYTES_MAX
 from fixsim.units import format_decimal
 
@@ -45,6 +45,10 @@ class OrderView:
     leaves_qty: bytes
     cum_qty: bytes
     avg_px: bytes
+    #: ExecInst(18), ExpireDate(432) and ExpireTime(126), as far as they are kept.
+    terms: Body = ()
+    #: It waits outside of the book.
+    waits: bool = False
 
     @classmethod
     def of(cls, machine: Machine, slot: int) -> "OrderView":
@@ -54,6 +58,7 @@ class OrderView:
         lot, decimals = int(book["lot_mantissa"]), int(book["qty_decimals"])
         tick, price_decimals = int(book["tick_mantissa"]), int(book["price_decimals"])
         avg_decimals = int(machine.core[0]["avg_px_decimals"])
+        own = own_fields(machine, int(row["echo"]))
         avg_px = b"0"
         if row["cum"]:
             value = average_price(int(row["notional"]), int(row["cum"]), tick, price_decimals, avg_decimals)
@@ -61,7 +66,7 @@ class OrderView:
         return cls(
             order_id=int(row["order_id"]),
             cl_ord_id=name_text(machine, int(row["name"])),
-            account=_account(machine, int(row["echo"])),
+            account=dict(own).get(tags.ACCOUNT, b""),
             symbol=book["symbol"][: book["symbol_length"]].tobytes(),
             side=bytes([int(row["side"])]),
             ord_type=bytes([int(row["ord_type"])]),
@@ -72,6 +77,8 @@ class OrderView:
             leaves_qty=format_decimal(int(row["leaves"]) * lot, decimals),
             cum_qty=format_decimal(int(row["cum"]) * lot, decimals),
             avg_px=avg_px,
+            terms=tuple(field for field in own if field[0] != tags.ACCOUNT),
+            waits=int(row["level"]) == PARKED,
         )
 
 
@@ -81,11 +88,24 @@ def name_text(machine: Machine, name: int) -> bytes:
     return buffer[: put_name(machine, buffer, 0, name)].tobytes()
 
 
-def _account(machine: Machine, echo: int) -> bytes:
+def own_fields(machine: Machine, echo: int) -> Body:
+    """What a report repeats of the order itself."""
+    return _fields(machine, echo, own=True)
+
+
+def route_fields(machine: Machine, echo: int) -> Body:
+    """Routing of a report that answers no message: that of the order, reversed."""
+    return _fields(machine, echo, own=False)
+
+
+def _fields(machine: Machine, echo: int, *, own: bool) -> Body:
     if echo == NIL:
-        return b""
+        return ()
     row = machine.echoes[echo]
-    return row["text"][row["split"] : row["length"]].tobytes()[2:-1]  # type: ignore[no-any-return]
+    begin, end = (row["split"], row["length"]) if own else (0, row["split"])
+    text: bytes = row["text"][begin:end].tobytes()
+    pairs = (part.partition(b"=") for part in text.split(b"\x01")[:-1])
+    return tuple((int(tag), value) for tag, _, value in pairs)
 
 
 def status_report(view: OrderView, request_id: bytes | None, stamp: bytes) -> Body:
@@ -94,14 +114,38 @@ def status_report(view: OrderView, request_id: bytes | None, stamp: bytes) -> Bo
     if request_id:
         body.append((tags.ORD_STATUS_REQ_ID, request_id))
     body += [(tags.EXEC_ID, b"0"), (tags.EXEC_TYPE, ExecType.ORDER_STATUS), (tags.ORD_STATUS, view.ord_status)]
+    return (*body, *_terms(view), *_progress(view.leaves_qty, view.cum_qty, view.avg_px, stamp))
+
+
+def amended_report(
+    view: OrderView, exec_id: int, refers_to: int, match_id: int, last: tuple[bytes, bytes] | None, stamp: bytes
+) -> Body:
+    """ExecutionReport of a trade that was corrected (150=G) to `last`, quantity and price, or busted (150=H) where it is None.
+
+    `refers_to` is the ExecID(17) of the report that spoke of the trade before.
+    """
+    body: list[Field] = [(tags.ORDER_ID, b"%d" % view.order_id), (tags.CL_ORD_ID, view.cl_ord_id)]
+    body += [(tags.EXEC_ID, b"%d" % exec_id), (tags.EXEC_REF_ID, b"%d" % refers_to)]
+    body += [(tags.EXEC_TYPE, ExecType.TRADE_CANCEL if last is None else ExecType.TRADE_CORRECT)]
+    body += [(tags.ORD_STATUS, view.ord_status), *_terms(view)]
+    if last is not None:
+        body += [(tags.LAST_QTY, last[0]), (tags.LAST_PX, last[1])]
+    body += _progress(view.leaves_qty, view.cum_qty, view.avg_px, stamp)
+    return (*body, (tags.SECONDARY_EXEC_ID, b"%d" % match_id))
+
+
+def _terms(view: OrderView) -> list[Field]:
+    """What the order asks for, and whether it waits outside of the book."""
+    body: list[Field] = [(tags.WORKING_INDICATOR, b"N")] if view.waits else []
     if view.account:
         body.append((tags.ACCOUNT, view.account))
+    body += view.terms
     body += [(tags.SYMBOL, view.symbol), (tags.SIDE, view.side)]
     body += [(tags.ORDER_QTY, view.order_qty), (tags.ORD_TYPE, view.ord_type)]
     if view.ord_type != OrdType.MARKET:
         body.append((tags.PRICE, view.price))
     body.append((tags.TIME_IN_FORCE, view.time_in_force))
-    return (*body, *_progress(view.leaves_qty, view.cum_qty, view.avg_px, stamp))
+    return body
 
 
 def order_rejected(message: Message, fault: Fault, owner: OrderView | None, exec_id: int | None, stamp: bytes) -> Body:

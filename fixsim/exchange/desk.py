@@ -6,24 +6,32 @@ from typing import Any, Final
 import numpy as np
 
 from fixsim.engine import book as engine_book
+from fixsim.engine import memory as engine_memory
 from fixsim.engine.index import find_name, name_rows
 from fixsim.engine.machine import Machine
 from fixsim.errors import BusinessRejection
-from fixsim.exchange import orders
+from fixsim.exchange import entry, orders
 from fixsim.exchange.answers import CancelRejection, OrderView, cancel_rejected, order_rejected, status_report
 from fixsim.exchange.echoes import Echoes
+from fixsim.exchange.gate import MESSAGE_RATE, Gate
+from fixsim.exchange.goodtill import GoodTill
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.members import Member
+from fixsim.exchange.orders import required
+from fixsim.exchange.phases import Phases
 from fixsim.exchange.tape import Tape
 from fixsim.fix import tags
 from fixsim.fix.enums import BusinessRejectReason, CxlRejReason, MsgType, OrdRejReason, TimeInForce
 from fixsim.fix.message import Message
-from fixsim.layout import NIL, Phase
+from fixsim.layout import NIL
 from fixsim.limits import TEXT_BYTES_MAX
 
-OPEN: Final = frozenset({ord("0"), ord("1")})
+OPEN: Final = frozenset({ord("0"), ord("1"), ord("9")})
 CAPACITY: Final = "Exchange capacity reached"
-MISSING: Final = "Conditionally Required Field Missing"
+#: What a G may repeat but not change.
+CHANGELESS: Final = {
+    tags.EXEC_INST: "ExecInst(18)", tags.EXPIRE_DATE: "ExpireDate(432)", tags.EXPIRE_TIME: "ExpireTime(126)",
+}  # fmt: skip
 #: Sells of every kind rest on the asks.
 SELLING: Final = frozenset({b"2", b"5", b"6"})
 
@@ -31,13 +39,22 @@ SELLING: Final = frozenset({b"2", b"5", b"6"})
 class Desk:
     """Answers order messages of any session against the books of one machine."""
 
-    def __init__(self, machine: Machine, tape: Tape, listings: Listings, commit: Callable[[], None]) -> None:
+    def __init__(
+        self, machine: Machine, tape: Tape, listings: Listings, phases: Phases, good_till: GoodTill, gate: Gate,
+        commit: Callable[[], None],
+    ) -> None:
         self.machine = machine
+        self.phases = phases
+        self.good_till = good_till
         self.tape = tape
         self.listings = listings
         self.commit = commit
+        self.gate = gate
         self.echoes = Echoes(machine)
+        self.echoes.account_owner = gate.risk.account_owner
         self.core: Any = machine.core[0]
+        #: Lets the breakers decide when the kernels have stopped; theirs when the venue is made.
+        self.look: Callable[[], int] = lambda: engine_book.DONE
 
     # ---- finding
 
@@ -59,7 +76,7 @@ class Desk:
         if name == NIL:
             return False
         view = self.view(int(self.machine.names[name]["order"]))
-        body = status_report(view, None, self.tape.stamp)
+        body = status_report(view, None, self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.EXECUTION_REPORT, orders.route_of(message), body)
         return True
 
@@ -74,7 +91,7 @@ class Desk:
         if missing > 0:
             return False
         for _ in range(ids):
-            engine_book.forget_oldest(self.machine, member.slot)
+            engine_memory.forget_oldest(self.machine, member.slot)
         return True
 
     # ---- NewOrderSingle(D)
@@ -89,20 +106,37 @@ class Desk:
         if isinstance(fault, orders.Fault):
             self._refuse_order(member, message, route, fault)
             return
-        listing, lots, price = fault
-        self.listings.create(listing)
-        echo = self.echoes.row(route, message.get(tags.ACCOUNT))
-        if echo != NIL and not route:
+        listing, lots, price, good_for = fault
+        if listing.symbol not in self.listings.by_symbol:
+            self.listings.create(listing)
+            self.phases.begin(listing)
+        self.gate.keep(listing)
+        terms = entry.terms_of(message)
+        echo = self.echoes.row(route, message.get(tags.ACCOUNT), terms)
+        if echo != NIL and not route and not terms:
             member.row["echo"] = echo
         more = engine_book.enter(
             self.machine, member.slot, listing.book, message.get(tags.SIDE, b"")[0], message.get(tags.ORD_TYPE, b"")[0],
             message.get(tags.TIME_IN_FORCE, TimeInForce.DAY)[0], price, lots, echo,
             _text(cl_ord_id), 0, len(cl_ord_id),
         )  # fmt: skip
+        if terms:
+            self._note(self.find(member, cl_ord_id), entry.instructions(message), good_for)
         self.finish(more)
+        self.phases.entered(listing.book)
+
+    def _note(self, name: int, inst: int, good_for: entry.Lifetime) -> None:
+        """What an order asks for beside its terms, if it is still open."""
+        if name == NIL:
+            return
+        slot = int(self.machine.names[name]["order"])
+        row = self.machine.orders[slot]
+        row["inst"], row["until"] = inst, good_for.day
+        if good_for.ns and int(row["status"]) in OPEN:
+            self.good_till.add(good_for.ns, slot)
 
     def _order_fault(self, member: Member, message: Message, cl_ord_id: bytes, route: Any) -> Any:
-        """The first fault of a new order, or (listing, lots, price)."""
+        """The first fault of a new order, or (listing, lots, price, lifetime)."""
         fault = orders.text_fault(cl_ord_id, message.get(tags.ACCOUNT), route)
         if fault is not None:
             return fault
@@ -110,14 +144,20 @@ class Desk:
         listing = self.listings.find_or_possible(symbol)
         if listing is None:
             return orders.Fault(OrdRejReason.UNKNOWN_SYMBOL, "Unknown Symbol(55)")
-        if symbol in self.listings.by_symbol and self.machine.books[listing.book]["phase"] == Phase.HALTED:
-            return orders.Fault(OrdRejReason.EXCHANGE_CLOSED, "Instrument is halted")
-        fault = orders.offer_fault(message)
+        phase = self.phases.phase_of(listing)
+        fault = entry.shut_fault(phase) or orders.offer_fault(message)
+        fault = fault or entry.phase_fault(phase, message.get(tags.TIME_IN_FORCE, TimeInForce.DAY))
         if fault is not None:
             return fault
+        good_for = entry.lifetime(message, self.phases.venue_ns(), self.phases.day_of(listing))
+        if isinstance(good_for, orders.Fault):
+            return good_for
         if message.get(tags.SIDE) not in orders.SIDES:
             return orders.Fault(OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, "Unsupported Side(54)")
         fault = orders.permission_fault(message, symbol, member.counterparty)
+        if fault is not None:
+            return fault
+        fault = self.gate.standing_fault(member, message, symbol, message.get(tags.ACCOUNT))
         if fault is not None:
             return fault
         if self.find(member, cl_ord_id) != NIL:
@@ -128,10 +168,15 @@ class Desk:
         price = orders.price(message, listing)
         if isinstance(price, orders.Fault):
             return price
-        room = engine_book.has_order_room(self.machine) and self.echoes.has_room(route, message.get(tags.ACCOUNT))
+        fault = self.gate.order_fault(member, message, listing, lots, price)
+        if fault is not None:
+            return fault
+        account, terms = message.get(tags.ACCOUNT), entry.terms_of(message)
+        room = engine_book.has_order_room(self.machine) and self.echoes.has_room(route, account, terms)
         if not room or not self._has_room(member, len(cl_ord_id)):
+            self.gate.drop()
             return orders.Fault(OrdRejReason.ORDER_EXCEEDS_LIMIT, CAPACITY)
-        return listing, lots, price
+        return listing, lots, price, good_for
 
     def _refuse_order(self, member: Member, message: Message, route: Any, fault: orders.Fault) -> None:
         owner = None
@@ -139,11 +184,26 @@ class Desk:
             name = self.find(member, message.get(tags.CL_ORD_ID, b""))
             row = self.machine.names[name]
             order = int(row["order"])
-            if not row["request"] and int(self.machine.orders[order]["status"]) in OPEN:
+            if name != NIL and not row["request"] and int(self.machine.orders[order]["status"]) in OPEN:
                 owner = self.view(order)
         self.core["exec_id"] += 1
-        body = order_rejected(message, fault, owner, int(self.core["exec_id"]), self.tape.stamp)
+        body = order_rejected(message, fault, owner, int(self.core["exec_id"]), self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.EXECUTION_REPORT, route, body)
+
+    def refuse_for_rate(self, member: Member, message: Message) -> None:
+        """The session has said more than it may: the message is refused in the way of its kind, unread."""
+        route = orders.route_of(message)
+        if message.msg_type == MsgType.NEW_ORDER_SINGLE:
+            required(message, tags.CL_ORD_ID)
+            self._refuse_order(member, message, route, orders.Fault(MESSAGE_RATE.reason, MESSAGE_RATE.text))
+        elif message.msg_type in (MsgType.ORDER_CANCEL_REQUEST, MsgType.ORDER_CANCEL_REPLACE_REQUEST):
+            required(message, tags.CL_ORD_ID)
+            slot = self._order_of_request(member, message, required(message, tags.ORIG_CL_ORD_ID))
+            reason = CxlRejReason.UNKNOWN_ORDER if slot == NIL else CxlRejReason.BROKER_EXCHANGE_OPTION
+            to = b"1" if message.msg_type == MsgType.ORDER_CANCEL_REQUEST else b"2"
+            self._refuse_request(member, message, route, slot, CancelRejection(reason, MESSAGE_RATE.text), to)
+        else:
+            raise BusinessRejection(BusinessRejectReason.OTHER, MESSAGE_RATE.text)
 
     # ---- OrderCancelRequest(F) and OrderCancelReplaceRequest(G)
 
@@ -161,6 +221,7 @@ class Desk:
             self._refuse_request(member, message, route, slot, rejection, b"1")
             return
         engine_book.cancel(self.machine, slot, self.echoes.row(route, None), _text(cl_ord_id), 0, len(cl_ord_id))
+        self.finish(engine_book.DONE)
 
     def order_cancel_replace_request(self, member: Member, message: Message, poss_resend: bool) -> None:
         """Change quantity or price of an order, or refuse."""
@@ -177,6 +238,8 @@ class Desk:
                 rejection = terms
             else:
                 lots, price = terms
+                rejection = self.gate.replace_fault(member, message, slot, price, lots)
+            if rejection is None:
                 room = engine_book.has_level_room(self.machine)
                 if not room or not self._room_for_request(member, cl_ord_id, route):
                     rejection = CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, CAPACITY)
@@ -187,6 +250,7 @@ class Desk:
             self.machine, slot, price, lots, self.echoes.row(route, None), _text(cl_ord_id), 0, len(cl_ord_id)
         )
         self.finish(more)
+        self.phases.entered(int(self.machine.orders[slot]["book"]))
 
     def _room_for_request(self, member: Member, cl_ord_id: bytes, route: Any) -> bool:
         return self.echoes.has_room(route, None) and self._has_room(member, len(cl_ord_id))
@@ -222,16 +286,16 @@ class Desk:
         """New quantity in lots and price in ticks of a G, or why not."""
         row = self.machine.orders[slot]
         book = self.machine.books[int(row["book"])]
-        fault: str | None = None
-        if book["phase"] == Phase.HALTED:
-            fault = "Instrument is halted"
+        fault = entry.SHUT.get(int(book["phase"]))
+        if fault is not None:
+            pass
         elif message.get(tags.ORD_TYPE) != bytes([int(row["ord_type"])]):
             fault = "OrdType(40) differs from the order's"
         elif message.get(tags.TIME_IN_FORCE) not in (None, bytes([int(row["tif"])])):
             fault = "TimeInForce(59) differs from the order's"
         else:
-            asked = orders.tag_fault(message)
-            fault = None if asked is None else asked.text
+            asked = orders.tag_fault(message, bytes([int(row["tif"])]))
+            fault = self._changed_term(slot, message) if asked is None else asked.text
         if fault is not None:
             return CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, fault)
         listing = self.listings.by_symbol[message.get(tags.SYMBOL, b"")]
@@ -243,11 +307,21 @@ class Desk:
             return CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, price.text)
         return lots, price
 
+    def _changed_term(self, slot: int, message: Message) -> str | None:
+        """A G may repeat ExecInst(18), ExpireDate(432) and ExpireTime(126), not change them."""
+        given = {tag: message.get(tag) for tag in (tags.EXPIRE_DATE, tags.EXPIRE_TIME)}
+        given[tags.EXEC_INST] = entry.terms_of(message).get(tags.EXEC_INST)
+        own = dict(self.view(slot).terms)
+        for tag, name in CHANGELESS.items():
+            if given[tag] is not None and given[tag] != own.get(tag):
+                return f"{name} differs from the order's"
+        return None
+
     def _refuse_request(
         self, member: Member, message: Message, route: Any, slot: int, rejection: CancelRejection, to: bytes
     ) -> None:
         view = None if slot == NIL else self.view(slot)
-        body = cancel_rejected(message, rejection, view, to, self.tape.stamp)
+        body = cancel_rejected(message, rejection, view, to, self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.ORDER_CANCEL_REJECT, route, body)
 
     # ---- OrderStatusRequest(H)
@@ -262,41 +336,30 @@ class Desk:
             view = None
         if view is None:
             fault = orders.Fault(OrdRejReason.UNKNOWN_ORDER, "Unknown order")
-            body = order_rejected(message, fault, None, None, self.tape.stamp)
+            body = order_rejected(message, fault, None, None, self.tape.venue_stamp)
         else:
-            body = status_report(view, message.get(tags.ORD_STATUS_REQ_ID), self.tape.stamp)
+            body = status_report(view, message.get(tags.ORD_STATUS_REQ_ID), self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.EXECUTION_REPORT, orders.route_of(message), body)
 
     # ---- the day
 
     def new_day(self, day: int) -> None:
         """The trading day turned: Day orders of earlier dates expire, retired ids may be used again."""
-        table = self.machine.orders[: int(self.core["orders_fresh"])]
-        due = (table["level"] != NIL) & (table["tif"] == ord("0")) & (table["day"] < day) & (table["names"] > 0)
-        slots = np.nonzero(due)[0]
-        for slot in slots[np.argsort(table["order_id"][slots], kind="stable")]:
-            if not self.tape.has_room():
-                self.commit()
-                self.tape.begin(self.tape.now_ns)
-            engine_book.expire(self.machine, int(slot))
+        self.phases.auctions.turn_day(day)
+        self.good_till.tidy()
         for session in range(len(self.machine.sessions)):
             if self.machine.sessions[session]["retired"]:
-                engine_book.forget_all(self.machine, session)
+                engine_memory.forget_all(self.machine, session)
 
     def finish(self, more: int) -> None:
-        """Let an order that is larger than a batch go on in the next ones."""
-        while more == engine_book.MORE:
-            self.commit()
-            self.tape.begin(self.tape.now_ns)
-            more = engine_book.resume(self.machine)
-
-
-def required(message: Message, tag: int) -> bytes:
-    """A field the answer cannot do without; validation may be off. Raises BusinessRejection, 380=5."""
-    value = message.get(tag)
-    if not value:
-        raise BusinessRejection(BusinessRejectReason.CONDITIONALLY_REQUIRED_FIELD_MISSING, MISSING)
-    return value
+        """Let an order that is larger than a batch go on in the next ones, and breakers look at what it did."""
+        while more != engine_book.DONE or self.core["alarm"]:
+            if more == engine_book.MORE:
+                self.commit()
+                self.tape.begin(self.tape.now_ns)
+                more = engine_book.resume(self.machine)
+            else:
+                more = self.look()
 
 
 def _text(value: bytes) -> Any:

@@ -7,28 +7,42 @@ it; only then does the outbox know of it.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from hashlib import sha256
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from fixsim import __version__
-from fixsim.config import Config, Counterparty
-from fixsim.engine.batch import FULL, LARGE, run_frames
-from fixsim.engine.book import MORE
+from fixsim.config import Config
+from fixsim.engine.batch import BREAK, FULL, LARGE, run_frames
+from fixsim.engine.book import DONE, HELD, MORE
 from fixsim.engine.machine import Machine, new_machine
-from fixsim.engine.tape import said_positions, seal_times
 from fixsim.errors import BusinessRejection, GarbledMessage
 from fixsim.exchange import orders, secrets
+from fixsim.exchange.agenda import Agenda, Place
+from fixsim.exchange.amendments import Amendments
 from fixsim.exchange.answers import business_reject
+from fixsim.exchange.auction import Auctions
+from fixsim.exchange.breakers import Breakers
 from fixsim.exchange.capacity import sizes
+from fixsim.exchange.day import DayTurn, next_time_of_day
 from fixsim.exchange.deadlines import Deadlines
+from fixsim.exchange.delivery import Delivery
 from fixsim.exchange.desk import Desk
+from fixsim.exchange.doors import doors
+from fixsim.exchange.gate import MESSAGE_RATE, Gate
+from fixsim.exchange.goodtill import GoodTill
+from fixsim.exchange.guard import Guard
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
+from fixsim.exchange.masscancel import MassCancel
 from fixsim.exchange.members import Member, Members
-from fixsim.exchange.operator import carry_out
+from fixsim.exchange.operator.verbs import carry_out
+from fixsim.exchange.payloads import Admission, Hello, planned
+from fixsim.exchange.phases import Phases
+from fixsim.exchange.risk import Risk
+from fixsim.exchange.status import Status
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
@@ -36,11 +50,10 @@ from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.enums import BusinessRejectReason, MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
-from fixsim.journal.record import HEADER
-from fixsim.layout import JOURNAL_VERSION, NEVER, NIL, RESEND, Kind
-from fixsim.limits import BATCH_BYTES, FRAME_BYTES_MAX, RECORD_HEADER_BYTES
+from fixsim.journal.record import resend_payload
+from fixsim.layout import NEVER, NIL, Kind
+from fixsim.limits import FRAME_BYTES_MAX
 from fixsim.session import (
-    ACCEPTED,
     Deliver,
     Disconnect,
     Event,
@@ -50,7 +63,7 @@ from fixsim.session import (
     SequenceReset,
     State,
 )  # fmt: skip
-from fixsim.units import NS_PER_DAY, NS_PER_S, utc_day
+from fixsim.units import NS_PER_S, utc_day
 
 #: Bytes of a garbled stretch that are kept.
 GARBLED_KEPT: Final = 256
@@ -59,29 +72,9 @@ NO_LIMIT: Final = 1 << 62
 WORK_BYTES: Final = 1_024
 #: Early messages taken in one go when their turn has come; the others wait for the next TICK.
 EARLY_AT_ONCE: Final = 16
-#: Messages of one batch to one session that are looked for from the last one back; where there are more, from the front.
-POSITIONS_MAX: Final = BATCH_BYTES // RECORD_HEADER_BYTES
 #: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
 REASON_CHARS_MAX: Final = 200
 
-
-@dataclass(frozen=True)
-class Hello:
-    """What the gateway knows of a connection whose first frame is a Logon: who it says it is, and whether that is true."""
-
-    sender: str
-    target: str
-    peer: str
-    #: ACCEPTED, or why the credentials are refused.
-    verdict: str = ACCEPTED
-
-
-@dataclass(frozen=True)
-class Admission:
-    """May this Logon open a link? `refusal` is for the log: the peer gets no answer."""
-
-    counterparty: Counterparty | None
-    refusal: str = ""
 
 
 class Exchange:
@@ -98,42 +91,61 @@ class Exchange:
         self.fetch = fetch
         self.listings = Listings(config, self.machine)
         self.members = Members(config, self.machine, dictionary)
-        self.desk = Desk(self.machine, self.tape, self.listings, self.commit)
+        self.risk = Risk(config, self.machine, self.listings, self.members)
+        self.guard = Guard(self.risk, self.make_room)
+        self.gate = Gate(self.risk, self.guard.stands_against)
+        self.auctions = Auctions(self.machine, self.listings, self.make_room, self.begin_batch)
+        self.status = Status(self.machine, self.tape, self.listings, self.auctions, lambda: self.venue_ns)
+        self.status.note = self.note
+        self.phases = Phases(self.machine, self.auctions, self.status)
+        self.breakers = Breakers(self.machine, self.listings, self.phases, self.status, self.make_room)
+        self.good_till = GoodTill(self.machine, self.make_room)
+        self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.gate, self.commit)
+        self.desk.look = self.breakers.look
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
+        self.amendments = Amendments(self.machine, self.tape, self.listings, self.make_room)
+        self.amendments.amended = self.risk.amend
+        mass_cancel = MassCancel(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
+        self.agenda = Agenda()
+        self.agenda.add(Place.DAY, DayTurn(self.desk, self.breakers.market))
+        self.agenda.add(Place.RISK, self.guard)
+        self.agenda.add(Place.PHASES, self.phases)
+        self.agenda.add(Place.BREAKERS, self.breakers)
+        self.agenda.add(Place.GOOD_TILL, self.good_till)
+        self.agenda.add(Place.TELLING, self.status)
+        #: What schedules do in the coming days, by the START record of a configuration that is about to be adopted.
+        self._coming: dict[str, Any] = {}
         self.links: dict[int, Member] = {}
+        self.delivery = Delivery(self.machine, self.tape, self.members, lambda link: link in self.links, outbox)
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
         self._frame = np.zeros(FRAME_BYTES_MAX, np.uint8)
         self._closings: list[tuple[int, str]] = []
-        #: RESEND records of the batch: SESSION row and position.
-        self._resends: list[tuple[int, int]] = []
-        self._positions = np.zeros(POSITIONS_MAX, np.int64)
         #: Early messages that are due, by link, and wait for the next TICK: a gap that closes may set thousands free.
         self._postponed: dict[int, int] = {}
         #: Whether the last `receive` left whole frames for a later turn.
         self.unfinished = False
-        self._listeners: dict[int, Callable[[Sequence[memoryview]], int]] = {}
+        #: When frames that the last `receive` left may be taken because the session's rate allows them, ns; 0 for none.
+        self.waits_until_ns = 0
         #: When all sessions restart at 1 next, NEVER when they do not; decided by the START and TICK records alone.
         self.reset_at_ns = NEVER
-        self._doors: dict[bytes, Callable[[Member, Message, bool], None]] = {
-            MsgType.NEW_ORDER_SINGLE: self.desk.new_order_single,
-            MsgType.ORDER_CANCEL_REQUEST: self.desk.order_cancel_request,
-            MsgType.ORDER_CANCEL_REPLACE_REQUEST: self.desk.order_cancel_replace_request,
-            MsgType.ORDER_STATUS_REQUEST: lambda member, message, _: self.desk.order_status_request(member, message),
-            MsgType.SECURITY_LIST_REQUEST: lambda member, message, _: self.market.security_list_request(member, message),
-            MsgType.MARKET_DATA_REQUEST: lambda member, message, _: self.market.market_data_request(member, message),
-        }
+        self._doors = doors(self.desk, self.market, self.status, mass_cancel)
 
     # ---- starts and links
 
     def start(self, payload: bytes, now_ns: int) -> None:
         """A process has started: whatever was connected is not any more."""
-        slept_over_reset = bool(self.tape.now_ns) and now_ns >= self.reset_at_ns
+        before_ns = self.tape.now_ns
         self.tape.begin(now_ns)
+        told = json.loads(payload)
+        self._coming = told.get("calendar", {})
+        self.drive(told.get("venue_ns", 0))
+        slept_over_reset = bool(before_ns) and self.venue_ns >= self.reset_at_ns
         self.tape.record(Kind.START, payload)
         if self.core["day"] == 0:
-            self.core["day"] = utc_day(now_ns)
+            self.core["day"] = utc_day(self.venue_ns)
+            self.core["random"] = int.from_bytes(sha256(payload).digest()[:8], "little") ^ now_ns
         for link in sorted(self.links):
             self._unlink(link)
         self._closings.clear()
@@ -142,30 +154,42 @@ class Exchange:
 
     def adopt(self, config: Config) -> None:
         """Go on under a changed configuration; called right after the START record that carries it."""
+        self.take_configuration(config)
+        self.members.adopt(config)
+        self.guard.adopt(config)
+
+    def reload(self, config: Config, payload: bytes, now_ns: int) -> None:
+        """Go on under a changed configuration at this position of the journal; `reload.change_faults` was asked.
+
+        Sessions go on, too. `payload` is that of the CONFIG record: `config_payload` of the same configuration.
+        """
+        self.commit()  # however long it is, it has a batch to itself
+        self.tape.begin(now_ns)
+        self.tape.record(Kind.CONFIG, payload)
+        self._coming = planned(payload)
+        self.take_configuration(config)
+        gone = self.members.reload(config)
+        self.guard.adopt(config)
+        for member in gone:
+            if member.link:
+                self.log_out(member, "No longer a counterparty")
+        for member in self.links.values():
+            self._drain(member)
+
+    def take_configuration(self, config: Config) -> None:
+        """What `config` says of everything but sessions."""
         self.config = config
         self.tape.timestamp_digits = config.venue.timestamp_digits
-        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.tape.now_ns)
+        self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
         self.listings.adopt(config)
-        self.members.adopt(config)
+        self.breakers.adopt(config)
+        self.phases.adopt(self._coming)
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
         """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""
         if target != self.config.venue.comp_id.encode():
             return Admission(None, "unknown TargetCompID(56)")
-        counterparty = self.members.counterparty_for(sender)
-        if counterparty is None:
-            return Admission(None, "unknown SenderCompID(49)")
-        house = self.config.house
-        if house is not None and sender == house.comp_id.encode() and address != IN_PROCESS:
-            return Admission(None, "the house connects from inside only")
-        if not counterparty.allows_address(address) and address != IN_PROCESS:
-            return Admission(None, "address is not allowed")
-        member = self.members.find(sender)
-        if member is not None and member.link != 0:
-            return Admission(None, "already connected")
-        if not self.members.has_room(sender):
-            return Admission(None, "no room for another session")
-        return Admission(counterparty)
+        return self.members.admission(sender, address)
 
     def open_link(self, hello: Hello, now_ns: int) -> int:
         """A connection whose Logon is about to be received; returns its link number. `admits` was asked."""
@@ -173,6 +197,7 @@ class Exchange:
         counterparty = self.members.counterparty_for(name)
         assert counterparty is not None, "admits was asked"
         member = self.members.enter(name, counterparty)
+        self.guard.came_back(member)
         self.tape.begin(now_ns)
         self.make_room()
         self.core["link"] += 1
@@ -204,14 +229,12 @@ class Exchange:
         member.session.receive_eof(self.tape.now_ns)
         self._drain(member)
         member.row["link"] = 0
+        self.guard.left(member, self.venue_ns)
+        self.status.forget(member.slot)
         if member.restarts_when_lost:
             member.restart(self.tape.now_ns)
         self.outbox.close(link)
-        self._listeners.pop(link, None)
-
-    def listen(self, link: int, callback: Callable[[Sequence[memoryview]], int]) -> None:
-        """Hand what is said on an in-process link to `callback` after each commit; it returns the bytes it took."""
-        self._listeners[link] = callback
+        self.delivery.listeners.pop(link, None)
 
     # ---- frames
 
@@ -223,7 +246,7 @@ class Exchange:
         """
         member = self.links.get(link)
         at, end = 0, len(buffer)
-        self.unfinished = False
+        self.unfinished, self.waits_until_ns = False, 0
         while at < end:
             if member is None or member.session.state is State.DISCONNECTED:
                 return end
@@ -237,6 +260,9 @@ class Exchange:
                     break
             framing = find_frame(buffer, at, end, self.config.venue.max_message_size)
             if framing.kind == PARTIAL:
+                break
+            if self.gate.waits(member):
+                self.waits_until_ns = now_ns + self.gate.missing_ns(member, self.venue_ns)
                 break
             self.tape.begin(now_ns)
             self.make_room()
@@ -259,6 +285,8 @@ class Exchange:
             at, why = run_frames(self.machine, member.slot, octets, at, end, venue.max_message_size, tolerance_ns)
             if why == LARGE:
                 self.desk.finish(MORE)
+            elif why == BREAK:
+                self.look()
             elif why == FULL:
                 self.make_room()
             else:
@@ -270,6 +298,10 @@ class Exchange:
     def go_on(self) -> None:
         """Let an order that was larger than a batch go on; the batch before is sealed."""
         self.desk.finish(MORE)
+
+    def look(self) -> None:
+        """Let the breakers look at what just happened, if they must, and the order go on that waits for them."""
+        self.desk.finish(HELD if self.core["taker"] != NIL else DONE)
 
     def take_frame(self, link: int, frame: bytes) -> None:
         """One frame of a link, at the time of the turn."""
@@ -309,11 +341,37 @@ class Exchange:
 
     # ---- time
 
+    @property
+    def venue_ns(self) -> int:
+        """Venue time, ns since 1970 UTC: what happened when, and what is due. Session time, unless an operator drives it."""
+        return int(self.core["venue_ns"]) or self.tape.now_ns
+
+    def next_appointment_ns(self) -> int:
+        """Venue time at which the venue has something to do next, NEVER for never."""
+        return min(self.agenda.next_ns(), self.reset_at_ns)
+
+    def keep_appointments(self) -> None:
+        """Do what is due by venue time."""
+        venue_ns = self.venue_ns
+        self.agenda.run(venue_ns)
+        self.look()
+        if venue_ns >= self.reset_at_ns:
+            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, venue_ns)
+            self._reset_sessions()
+
+    def drive(self, venue_ns: int) -> None:
+        """It is `venue_ns` at the venue now, by an operator's clock; 0 gives the time back to the wall."""
+        self.core["venue_ns"] = venue_ns
+        self.tape.tell_venue_time()
+
     def next_deadline_ns(self) -> int:
         """When `tick` should be called next, ns."""
         if self._postponed:
             return self.tape.now_ns
-        return min(self.deadlines.next_ns(), (int(self.core["day"]) + 1) * NS_PER_DAY, self.reset_at_ns)
+        appointment_ns = self.next_appointment_ns()
+        if self.core["venue_ns"] and appointment_ns > self.core["venue_ns"]:
+            appointment_ns = NEVER  # an operator moves that clock
+        return min(self.deadlines.next_ns(), appointment_ns)
 
     def tick(self, now_ns: int) -> None:
         """A deadline may be due. Nothing is recorded when none is."""
@@ -321,13 +379,7 @@ class Exchange:
             return
         self.tape.begin(now_ns)
         self.tape.record(Kind.TICK, b"")
-        day = utc_day(now_ns)
-        if day > self.core["day"]:
-            self.core["day"] = day
-            self.desk.new_day(day)
-        if now_ns >= self.reset_at_ns:
-            self.reset_at_ns = next_time_of_day(self.config.venue.reset_time_ns, now_ns)
-            self._reset_sessions()
+        self.keep_appointments()
         for member in self.deadlines.due(now_ns):
             self.make_room()
             member.session.tick(now_ns)
@@ -361,9 +413,13 @@ class Exchange:
                 else:
                     self._carry_out(member, event)
             events = member.session.events()
-        member.row["fast"] = member.plain and member.session.state is State.ACTIVE
+        self.tune(member)
         if member.link:
             self.deadlines.note(member)
+
+    def tune(self, member: Member) -> None:
+        """May frames of a session take the fast door?"""
+        member.row["fast"] = member.plain and member.session.state is State.ACTIVE and not self.guard.switches
 
     def _carry_out(self, member: Member, event: Event) -> None:
         match event:
@@ -376,15 +432,15 @@ class Exchange:
                 frame = self.tape.frame(event.token) if event.token >= self.tape.base else self.fetch(event.token)
                 member.session.receive(decode(frame, check=False), event.token, self.tape.now_ns)
             case Resend():
-                payload = event.begin.to_bytes(8, "little") + event.end.to_bytes(8, "little")
-                assert len(payload) == RESEND.itemsize
+                payload = resend_payload(event.begin, event.end, int(self.core["floor"]))
                 position = self.tape.record(
                     Kind.RESEND, payload, member.id, member.run, back=int(member.row["last_out"]), link=member.link
                 )
-                self._resends.append((member.slot, position))
+                self.delivery.resends.append((member.slot, position))
             case SequenceReset(run_reset=True):
                 member.row["run"] += 1
             case Disconnect():
+                member.logged_out = event.logged_out
                 self._closings.append((member.link, event.reason))
             case _:
                 pass
@@ -396,7 +452,15 @@ class Exchange:
             # only where nothing is validated: a field without a value counts as absent
             message = Message([field for field in message.fields if field[1]], message.msg_type)
         door = self._doors.get(message.msg_type)
+        action = self.gate.rate_action(member)
+        self.gate.take_message(member)
         try:
+            if action == "disconnect":
+                self.log_out(member, MESSAGE_RATE.text)
+                return
+            if action == "reject":
+                self.desk.refuse_for_rate(member, message)
+                return
             if door is None:
                 raise BusinessRejection(BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, "Unsupported Message Type")
             door(member, message, event.poss_resend)
@@ -406,13 +470,17 @@ class Exchange:
 
     # ---- operator
 
-    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int) -> dict[str, Any]:
-        """An operator's command: recorded, carried out, answered."""
+    def command(self, verb: str, arguments: dict[str, Any], who: str, now_ns: int, why: str = "") -> dict[str, Any]:
+        """An operator's command: recorded with who asks for it and why, carried out, answered."""
         self.tape.begin(now_ns)
         self.make_room()
-        payload = json.dumps({"verb": verb, "arguments": arguments, "who": who}, sort_keys=True).encode()
-        self.tape.record(Kind.OPERATOR, payload)
-        return carry_out(self, verb, arguments)
+        asked = {"verb": verb, "arguments": arguments, "who": who, "why": why, "venue_ns": self.venue_ns}
+        self.tape.record(Kind.OPERATOR, json.dumps(asked, sort_keys=True).encode())
+        answer = carry_out(self, verb, arguments)
+        if not answer["ok"]:
+            self.note("refused", verb=verb, why=answer["error"])
+        self.look()
+        return answer
 
     def log_out(self, member: Member, text: str) -> None:
         """Start a Logout of one session."""
@@ -429,67 +497,32 @@ class Exchange:
     def make_room(self) -> None:
         """Seal the batch if it could not take another frame with its answers."""
         if not self.tape.has_room():
-            self.commit()
-            self.tape.begin(self.tape.now_ns)
+            self.begin_batch()
+
+    def begin_batch(self) -> None:
+        """Seal the batch, and begin the next at the same time."""
+        self.commit()
+        self.tape.begin(self.tape.now_ns)
 
     def commit(self) -> None:
         """Seal the batch; what it says may be sent now."""
-        if self.tape.used == 0:
-            return
-        for slot, _ in self._resends:
-            self.machine.sessions[slot]["said_ns"] = self.tape.now_ns
-        seal_times(self.machine)
-        self.tape.commit()
-        resends, self._resends = self._resends, []
-        self.owe(self.machine.touched[: int(self.tape.row["touched"])].tolist(), resends)
+        self.delivery.commit()
 
-    def owe(self, slots: Sequence[int], resends: Sequence[tuple[int, int]] = ()) -> None:
-        """Tell the outbox what the sealed batch says to these SESSION rows, and which resends it asks for: (row, position)."""
-        for slot in dict.fromkeys([*slots, *(slot for slot, _ in resends)]):
-            member = self.members.by_slot[slot]
-            if member.link in self.links:
-                positions = self._said_to(member)
-                found = [position for row, position in resends if row == slot]
-                self.outbox.say_all(member.link, member.id, np.sort(np.append(positions, found)) if found else positions)
-        self.outbox.release()
-        for link, callback in list(self._listeners.items()):
-            self.outbox.send(link, callback)
+    def owe(self, slots: Sequence[int]) -> None:
+        """Tell the outbox what the sealed batch says to these SESSION rows."""
+        self.delivery.owe(slots)
 
-    def _said_to(self, member: Member) -> npt.NDArray[np.int64]:
-        """Positions of what the sealed batch says to a session on its present link."""
-        count = int(said_positions(self.machine, member.slot, self._positions))
-        if count != NIL:
-            return self._positions[:count]
-        # its numbers restarted, or it is connected anew, within the batch: the records tell
-        found = []
-        at, end, batch = 0, self.tape.written, self.tape.batch
-        while at < end:
-            header = HEADER.unpack_from(batch, at)
-            if header[1] == Kind.OUT and header[15] == member.link:
-                found.append(header[4])
-            at += RECORD_HEADER_BYTES + ((header[3] + 7) & ~7)
-        return np.array(found, np.int64)
+    def listen(self, link: int, callback: Callable[[Sequence[memoryview]], int]) -> None:
+        """Hand what is said on an in-process link to `callback` after each commit; it returns the bytes it took."""
+        self.delivery.listeners[link] = callback
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Write down what happened without being asked for, and may be asked about: an EVENT record."""
+        self.make_room()
+        told = {"event": event, "venue_ns": self.venue_ns, **facts}
+        self.tape.record(Kind.EVENT, json.dumps(told, sort_keys=True).encode())
 
     def take_closings(self) -> list[tuple[int, str]]:
         """Links to close once what they are owed is out, with the reason; each is told once."""
         closings, self._closings = self._closings, []
         return closings
-
-
-#: Address of a connection that has none: the house.
-IN_PROCESS: Final = "in-process"
-
-
-def next_time_of_day(time_of_day_ns: int | None, after_ns: int) -> int:
-    """The next instant behind `after_ns` at which it is `time_of_day_ns` after midnight UTC; NEVER for None."""
-    if time_of_day_ns is None:
-        return NEVER
-    instant = utc_day(after_ns) * NS_PER_DAY + time_of_day_ns
-    return instant if instant > after_ns else instant + NS_PER_DAY
-
-
-def start_payload(config: Config) -> bytes:
-    """Payload of a START record."""
-    return json.dumps(
-        {"version": __version__, "journal": JOURNAL_VERSION, "config": json.loads(config.normalised())}, sort_keys=True
-    ).encode()

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from fixsim.engine.levels import level_price
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.market import levels, queue
-from fixsim.layout import NIL
+from fixsim.layout import NIL, Phase
 
 #: OrdStatus(39) of an order that can still trade.
-OPEN: Final = frozenset({ord("0"), ord("1")})
+OPEN: Final = frozenset({ord("0"), ord("1"), ord("9")})
 
 
 def broken_laws(exchange: Exchange) -> list[str]:
@@ -17,7 +18,7 @@ def broken_laws(exchange: Exchange) -> list[str]:
 
 
 def _books(exchange: Exchange) -> Iterator[str]:
-    """No book is crossed; a level is the sum of its queue, which is walked from the oldest to the youngest."""
+    """No book is crossed where orders meet as they come; a level is the sum of its queue, walked from old to young."""
     machine = exchange.machine
     for symbol, listing in exchange.listings.by_symbol.items():
         name, best = symbol.decode("latin-1"), []
@@ -31,9 +32,10 @@ def _books(exchange: Exchange) -> Iterator[str]:
                 rows: list[Any] = [machine.orders[slot] for slot in queue(machine, level)]
                 if (sum(int(row["leaves"]) for row in rows), len(rows)) != (level.lots, level.orders):
                     yield f"{word} of {name} at {level.price} ticks: the level is not the sum of its orders"
-                if any(int(row["price"]) != level.price or int(row["book"]) != listing.book for row in rows):
+                if any(int(level_price(row)) != level.price or int(row["book"]) != listing.book for row in rows):
                     yield f"{word} of {name} at {level.price} ticks: an order of another price or book"
-        if len(best) == 2 and best[0] >= best[1]:
+        phase = machine.books[listing.book]["phase"]
+        if phase == Phase.CONTINUOUS and len(best) == 2 and best[0] >= best[1]:
             yield f"the book of {name} is crossed"
 
 

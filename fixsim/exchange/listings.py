@@ -1,5 +1,6 @@
 """Instruments: which symbols there are, and the BOOK row of each. Patterns create one when a valid order first needs it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from fixsim.config import Config, Instrument
 from fixsim.engine.machine import Machine
 from fixsim.engine.symbols import index_book
-from fixsim.units import parse_decimal
+from fixsim.units import format_decimal, parse_decimal
 
 #: Products of a price and the scale of AvgPx(6) stay below this.
 PRODUCT_MAX = 1 << 62
@@ -35,6 +36,10 @@ class Listing:
             return None
         return value // self.tick_mantissa
 
+    def price_text(self, ticks: int) -> str:
+        """A price as people read it."""
+        return format_decimal(ticks * self.tick_mantissa, self.price_decimals).decode()
+
     def lots(self, text: bytes) -> int | None:
         """OrderQty(38) in lots; None when it is off the grid."""
         value = parse_decimal(text, self.qty_decimals)
@@ -50,6 +55,8 @@ class Listings:
         self.config = config
         self.machine = machine
         self.by_symbol: dict[bytes, Listing] = {}
+        #: Told of each instrument that gets its row, from then on.
+        self.on_listed: list[Callable[[Listing], None]] = []
         for instrument in config.instruments:
             if not instrument.is_pattern:
                 self._list(instrument)
@@ -57,6 +64,11 @@ class Listings:
     def find(self, symbol: bytes) -> Listing | None:
         """The instrument called `symbol`, if it exists already."""
         return self.by_symbol.get(symbol)
+
+    def of_book(self, book: int) -> Listing:
+        """The instrument of a BOOK row that is used."""
+        row = self.machine.books[book]
+        return self.by_symbol[row["symbol"][: row["symbol_length"]].tobytes()]
 
     def find_or_possible(self, symbol: bytes) -> Listing | None:
         """The instrument called `symbol`; one that a pattern could create has a row that is not used yet."""
@@ -77,8 +89,12 @@ class Listings:
             self._enter(listing)
 
     def adopt(self, config: Config) -> None:
-        """Take a changed configuration: new instruments get rows, known ones keep theirs."""
+        """Take a changed configuration: new instruments get rows, known ones keep theirs and have new limits."""
         self.config = config
+        for symbol, known in list(self.by_symbol.items()):
+            instrument = config.instrument_for(symbol.decode())
+            if instrument is not None and instrument != known.instrument:
+                self._write(self._listing(instrument, known.book))
         for instrument in config.instruments:
             if not instrument.is_pattern and instrument.symbol.encode() not in self.by_symbol:
                 self._list(instrument)
@@ -86,10 +102,11 @@ class Listings:
     def _list(self, instrument: Instrument) -> None:
         self._enter(self._listing(instrument))
 
-    def _listing(self, instrument: Instrument) -> Listing:
+    def _listing(self, instrument: Instrument, book: int | None = None) -> Listing:
+        """The instrument in BOOK row `book`, or in the next one."""
         scale = instrument.tick_mantissa * 10 ** max(0, self.config.venue.avg_px_decimals - instrument.price_decimals)
         return Listing(
-            book=len(self.by_symbol),
+            book=len(self.by_symbol) if book is None else book,
             symbol=instrument.symbol.encode(),
             instrument=instrument,
             price_decimals=instrument.price_decimals,
@@ -102,6 +119,10 @@ class Listings:
         )
 
     def _enter(self, listing: Listing) -> None:
+        self._write(listing)
+        index_book(self.machine, listing.book)
+
+    def _write(self, listing: Listing) -> None:
         book = self.machine.books[listing.book]
         for field in (
             "price_decimals", "tick_mantissa", "qty_decimals", "lot_mantissa", "min_lots", "max_lots", "max_price",
@@ -109,5 +130,6 @@ class Listings:
             book[field] = getattr(listing, field)
         book["symbol_length"] = len(listing.symbol)
         book["symbol"][: len(listing.symbol)] = np.frombuffer(listing.symbol, np.uint8)
-        index_book(self.machine, listing.book)
         self.by_symbol[listing.symbol] = listing
+        for told in self.on_listed:
+            told(listing)

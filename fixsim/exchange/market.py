@@ -7,9 +7,9 @@ from typing import Any, Final
 from fixsim.engine.ladder import ladder_first_from, price_key
 from fixsim.engine.machine import Machine
 from fixsim.exchange import orders
-from fixsim.exchange.desk import required
 from fixsim.exchange.listings import Listing, Listings
 from fixsim.exchange.members import Member
+from fixsim.exchange.orders import required
 from fixsim.exchange.tape import Tape
 from fixsim.fix import tags
 from fixsim.fix.enums import MsgType
@@ -27,12 +27,16 @@ ENTRY_TYPES: Final = frozenset({BID, OFFER, TRADE})
 
 @dataclass(frozen=True)
 class Level:
-    """One price of one side: `price` in ticks, `lots` and number of `orders`, and the ORDER row of its oldest order."""
+    """One price of one side: `price` in ticks, `lots` and number of `orders`, and the ORDER row of its oldest order.
+
+    Market orders, which rest in calls, have a level in front of all others; its price means nothing.
+    """
 
     price: int
     lots: int
     orders: int
     head: int
+    is_market: bool = False
 
 
 def levels(machine: Machine, book: int, side: int) -> Iterator[Level]:
@@ -41,8 +45,14 @@ def levels(machine: Machine, book: int, side: int) -> Iterator[Level]:
     level = int(machine.sides[row]["best"])
     while level != NIL:
         found: Any = machine.levels[level]
-        yield Level(int(found["price"]), int(found["lots"]), int(found["count"]), int(found["head"]))
-        level = int(ladder_first_from(machine, row, price_key(row, int(found["price"])) + 1))
+        key = int(price_key(row, int(found["price"])))
+        yield Level(int(found["price"]), int(found["lots"]), int(found["count"]), int(found["head"]), key == 0)
+        level = int(ladder_first_from(machine, row, key + 1))
+
+
+def limits(machine: Machine, book: int, side: int) -> Iterator[Level]:
+    """The same without market orders."""
+    return (level for level in levels(machine, book, side) if not level.is_market)
 
 
 def queue(machine: Machine, level: Level) -> Iterator[int]:
@@ -135,7 +145,7 @@ class Market:
         return [(tags.NO_MD_ENTRIES, b"%d" % len(entries)), *(field for entry in entries for field in entry)]
 
     def _level_entries(self, listing: Listing, kind: bytes, depth: int) -> Iterator[list[Field]]:
-        for place, level in enumerate(levels(self.machine, listing.book, int(kind)), 1):
+        for place, level in enumerate(limits(self.machine, listing.book, int(kind)), 1):
             if place > depth:
                 return
             yield [
@@ -146,7 +156,7 @@ class Market:
 
     def _order_entries(self, listing: Listing, kind: bytes, depth: int) -> Iterator[list[Field]]:
         place = 0
-        for level in levels(self.machine, listing.book, int(kind)):
+        for level in limits(self.machine, listing.book, int(kind)):
             for slot in queue(self.machine, level):
                 place += 1
                 if place > depth:

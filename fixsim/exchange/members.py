@@ -1,11 +1,13 @@
 """Counterparties and their sessions: who is known, who is connected, and the SESSION row that outlives the process."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from fixsim.config import Config, Counterparty, Permissions
 from fixsim.engine.machine import Machine
+from fixsim.exchange.payloads import IN_PROCESS, Admission
 from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.validate import validator
 from fixsim.layout import NEVER, NIL
@@ -52,6 +54,8 @@ class Member:
         self.session = session
         #: The daily reset found it connected: it restarts at 1 once the connection is gone.
         self.restarts_when_lost = False
+        #: Its connection, which still is, has ended by a Logout that was answered.
+        self.logged_out = False
         #: Deadline under which the exchange has noted it, ns.
         self.noted_ns = NEVER
 
@@ -93,6 +97,11 @@ class Member:
         self.session.renumbered(now_ns)
 
     @property
+    def is_logged_on(self) -> bool:
+        """May it be told something now?"""
+        return self.session.state in (State.ACTIVE, State.AWAITING_RESEND)
+
+    @property
     def is_connected(self) -> bool:
         """Does a connection belong to it?"""
         return self.link != 0 and self.session.state is not State.DISCONNECTED
@@ -107,6 +116,9 @@ class Members:
         self.dictionary = dictionary
         self.by_name: dict[bytes, Member] = {}
         self.by_slot: dict[int, Member] = {}
+        #: May the row of an idle session become another's? And its name becomes the other's.
+        self.may_forget: Callable[[Member], bool] = lambda member: True
+        self.renamed: Callable[[bytes, bytes], None] = lambda before, after: None
 
     def find(self, name: bytes) -> Member | None:
         """The session of this counterparty, if there is one already."""
@@ -121,6 +133,23 @@ class Members:
             return self.config.counterparty_for(name.decode("ascii"))
         except UnicodeDecodeError:
             return None
+
+    def admission(self, sender: bytes, address: str) -> Admission:
+        """May a Logon of `sender` from `address` open a link? Changes nothing."""
+        counterparty = self.counterparty_for(sender)
+        if counterparty is None:
+            return Admission(None, "unknown SenderCompID(49)")
+        house = self.config.house
+        if house is not None and sender == house.comp_id.encode() and address != IN_PROCESS:
+            return Admission(None, "the house connects from inside only")
+        if not counterparty.allows_address(address) and address != IN_PROCESS:
+            return Admission(None, "address is not allowed")
+        member = self.find(sender)
+        if member is not None and member.link != 0:
+            return Admission(None, "already connected")
+        if not self.has_room(sender):
+            return Admission(None, "no room for another session")
+        return Admission(counterparty)
 
     def has_room(self, name: bytes) -> bool:
         """Is there a row for `name`: its own, a fresh one, or one whose owner is idle?"""
@@ -140,11 +169,17 @@ class Members:
             assert idle is not None, "has_room was asked"
             slot = idle.slot
             del self.by_name[idle.name]
+            self.renamed(idle.name, name)
         core = self.machine.core[0]
         core["sessions_id"] += 1
         row = self.machine.sessions[slot]
         row["id"], row["run"], row["next_in"], row["next_out"], row["last_out"] = core["sessions_id"], 0, 1, 1, NIL
         row["echo"], row["fast"], row["heard_ns"], row["said_ns"] = NIL, 0, 0, 0
+        return self.enter_at(slot, name, counterparty)
+
+    def enter_at(self, slot: int, name: bytes, counterparty: Counterparty) -> Member:
+        """The session of `name` in SESSION row `slot`, which says already where it stands."""
+        row = self.machine.sessions[slot]
         member = Member(slot, name, counterparty, row, self._session(name, counterparty, row))
         self.by_name[name] = self.by_slot[slot] = member
         return member
@@ -157,17 +192,34 @@ class Members:
             member.counterparty = counterparty
             member.session = self._session(member.name, counterparty, member.row)
 
+    def reload(self, config: Config) -> list[Member]:
+        """Take a changed configuration while sessions live; those that may not log on any more."""
+        self.config = config
+        gone = []
+        for member in self.by_name.values():
+            counterparty = self.counterparty_for(member.name)
+            if counterparty is None:
+                gone.append(member)
+                continue
+            member.counterparty = counterparty
+            member.row["tells_processed"] = counterparty.last_msg_seq_num_processed
+            member.session.adopt(
+                self._profile(member.name, counterparty), validator(self.dictionary, counterparty.strictness)
+            )
+        return gone
+
     def _idle(self) -> Member | None:
         """The idle session of a pattern that has slept longest by id: offline, nothing open, nothing remembered."""
         for member in sorted(self.by_slot.values(), key=lambda one: one.id):
             row = member.row
-            if member.counterparty.is_pattern and row["link"] == 0 and row["open_orders"] == 0 and row["retired"] == 0:
+            idle = row["link"] == 0 and row["open_orders"] == 0 and row["retired"] == 0
+            if member.counterparty.is_pattern and idle and self.may_forget(member):
                 return member
         return None
 
-    def _session(self, name: bytes, counterparty: Counterparty, row: np.void) -> Session:
+    def _profile(self, name: bytes, counterparty: Counterparty) -> SessionProfile:
         venue = self.config.venue
-        profile = SessionProfile(
+        return SessionProfile(
             sender_comp_id=venue.comp_id.encode(),
             target_comp_id=name,
             strictness=counterparty.strictness,
@@ -185,6 +237,9 @@ class Members:
             test_request_after=venue.test_request_after,
             disconnect_after=venue.disconnect_after,
         )
+
+    def _session(self, name: bytes, counterparty: Counterparty, row: np.void) -> Session:
+        venue, profile = self.config.venue, self._profile(name, counterparty)
         comp_ids = b"49=%s\x0156=%s\x01" % (venue.comp_id.encode(), name)
         record: Any = row
         record["comp_ids_length"] = len(comp_ids)

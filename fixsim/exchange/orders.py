@@ -8,9 +8,10 @@ from typing import Final
 
 from fixsim.config import Counterparty
 from fixsim.config.model import name_matches
+from fixsim.errors import BusinessRejection
 from fixsim.exchange.listings import Listing
 from fixsim.fix import tags
-from fixsim.fix.enums import OrdRejReason, OrdType, Side, TimeInForce
+from fixsim.fix.enums import BusinessRejectReason, OrdRejReason, OrdType, Side, TimeInForce
 from fixsim.fix.message import Message
 from fixsim.limits import ROUTE_BYTES_MAX, TEXT_BYTES_MAX
 from fixsim.units import DECIMAL_BYTES_MAX, parse_decimal
@@ -44,8 +45,11 @@ NOT_OFFERED: Final = (
     (tags.PEG_OFFSET_VALUE, "PegOffsetValue(211)"),
     (tags.DISCRETION_INST, "DiscretionInst(388)"),
 )
-#: Words of ExecInst(18) that only say how to handle an order.
-HANDLING_WORDS: Final = frozenset({b"1", b"2", b"3", b"4", b"5"})
+MISSING: Final = "Conditionally Required Field Missing"
+#: Words of ExecInst(18) that only say how to handle an order, and what is to become of it when trading is halted.
+HANDLING_WORDS: Final = frozenset({b"1", b"2", b"3", b"4", b"5", b"J", b"K"})
+#: Tags that go with one TimeInForce(59).
+FOR_DATE: Final = frozenset({tags.EXPIRE_TIME, tags.EXPIRE_DATE})
 
 #: Sides an order may have, and the permission each needs.
 SIDES: Final = {
@@ -56,8 +60,11 @@ SIDES: Final = {
 }
 ORDER_TYPES: Final = {OrdType.MARKET: "market", OrdType.LIMIT: "limit"}
 TIMES_IN_FORCE: Final = frozenset(
-    {TimeInForce.DAY, TimeInForce.GOOD_TILL_CANCEL, TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL}
-)
+    {
+        TimeInForce.DAY, TimeInForce.GOOD_TILL_CANCEL, TimeInForce.AT_THE_OPENING, TimeInForce.IMMEDIATE_OR_CANCEL,
+        TimeInForce.FILL_OR_KILL, TimeInForce.GOOD_TILL_DATE, TimeInForce.AT_THE_CLOSE,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,14 @@ def route_of(message: Message) -> tuple[tuple[int, bytes], ...]:
     if len(index) > len(REVERSED) and index.keys().isdisjoint(REVERSED):
         return ()
     return tuple(sorted((back, index[tag]) for tag, back in REVERSED.items() if tag in index))
+
+
+def required(message: Message, tag: int) -> bytes:
+    """A field the answer cannot do without; validation may be off. Raises BusinessRejection, 380=5."""
+    value = message.get(tag)
+    if not value:
+        raise BusinessRejection(BusinessRejectReason.CONDITIONALLY_REQUIRED_FIELD_MISSING, MISSING)
+    return value
 
 
 def text_fault(cl_ord_id: bytes, account: bytes | None, route: tuple[tuple[int, bytes], ...]) -> Fault | None:
@@ -93,11 +108,11 @@ def offer_fault(message: Message) -> Fault | None:
         return Fault(OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, "Unsupported OrdType(40)")
     if message.get(tags.TIME_IN_FORCE, TimeInForce.DAY) not in TIMES_IN_FORCE:
         return Fault(OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, "Unsupported TimeInForce(59)")
-    return tag_fault(message)
+    return tag_fault(message, message.get(tags.TIME_IN_FORCE, TimeInForce.DAY))
 
 
-def tag_fault(message: Message) -> Fault | None:
-    """The first tag of `message` that asks for what is not offered."""
+def tag_fault(message: Message, tif: bytes) -> Fault | None:
+    """The first tag of `message` that asks for what is not offered to an order of this TimeInForce(59)."""
     index = message.index
     for tag, name in NOT_OFFERED:
         value = index.get(tag)
@@ -105,10 +120,17 @@ def tag_fault(message: Message) -> Fault | None:
             continue
         if tag == tags.MIN_QTY and parse_decimal(value, 0) == 0:
             continue
-        if tag == tags.EXEC_INST and HANDLING_WORDS.issuperset(value.split(b" ")):
+        if tag == tags.EXEC_INST and is_offered(value.split(b" ")):
+            continue
+        if tag in FOR_DATE and tif == TimeInForce.GOOD_TILL_DATE:
             continue
         return Fault(OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, f"Unsupported {name}")
     return None
+
+
+def is_offered(words: list[bytes]) -> bool:
+    """Whether ExecInst(18) says only how to handle an order, and at most one thing about a halt."""
+    return HANDLING_WORDS.issuperset(words) and not {b"J", b"K"}.issubset(words)
 
 
 def permission_fault(message: Message, symbol: bytes, counterparty: Counterparty) -> Fault | None:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fixsim.config import Config
-from fixsim.engine.rehearse import ENDED, LARGE, PLAIN
+from fixsim.engine.rehearse import BREAK, ENDED, LARGE, PLAIN
 from fixsim.errors import ReplayDivergence, VenueError
-from fixsim.exchange.capacity import sizes
 from fixsim.exchange.course import Course
-from fixsim.exchange.exchange import Exchange, Hello, start_payload
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.payloads import Hello, start_payload
+from fixsim.exchange.reload import change_faults
 from fixsim.exchange.tape import JournalWriter
 from fixsim.exchange.walker import Begun, Walker
 from fixsim.fix.dictionary import Dictionary
@@ -22,6 +23,7 @@ from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import HEADER, SEAL_RECORD_BYTES
 from fixsim.layout import INBOUND, NEVER, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
+from fixsim.units import format_utc_timestamp
 
 #: (position of its first byte, its records without the seal) of each sealed batch, in order.
 Batches = Iterator[tuple[int, memoryview]]
@@ -55,6 +57,15 @@ class Rehearsal:
     def is_at(self, batch: tuple[int, memoryview]) -> bool:
         """Is this batch still to be compared?"""
         return self._is_found and self._batch is batch
+
+    @property
+    def has_begun(self) -> bool:
+        """Was the next batch looked for already? An order that ends in it has."""
+        return self._is_found and self._batch is not None
+
+    def take_over(self, writer: JournalWriter) -> None:
+        """Behind the journal's end `writer` writes."""
+        self._writer = writer
 
     def begin_batch(self) -> int:
         """Position of the recorded batch, or of a fresh one behind the journal's end."""
@@ -139,11 +150,19 @@ def turns(exchange: Exchange, rehearsal: Rehearsal) -> Iterator[int]:
         batch = rehearsal.batch
         if batch is None:
             return
-        if begun is not None and begun.why == LARGE:
-            exchange.go_on()
+        if begun is not None:
+            _go_on(exchange, begun.why)
         _carry_out_batch(exchange, rehearsal, walker, batch, 0 if begun is None else begun.at)
         exchange.take_closings()
         yield batch[0]
+
+
+def _go_on(exchange: Exchange, why: int) -> None:
+    """Do what the walk could not, where that is no record: an order was larger than its batch, or a breaker must look."""
+    if why == LARGE:
+        exchange.go_on()
+    elif why == BREAK:
+        exchange.look()
 
 
 def _carry_out_batch(
@@ -156,9 +175,8 @@ def _carry_out_batch(
         if exchange.fast_door:
             at, why = walker.walk(begin, view, at)
             rehearsal.tally(walker)
-        if why == LARGE:
-            exchange.go_on()
-        elif why == PLAIN:
+        _go_on(exchange, why)
+        if why == PLAIN:
             at = _carry_out_record(exchange, rehearsal, walker, view, at)
     if rehearsal.is_at(batch):
         exchange.commit()
@@ -193,10 +211,12 @@ def carry_out(exchange: Exchange, kind: int, time_ns: int, link: int, payload: b
             _link(exchange, link, json.loads(payload), time_ns)
         case Kind.OPERATOR:
             said = json.loads(payload)
-            exchange.command(said["verb"], said["arguments"], said["who"], time_ns)
+            exchange.command(said["verb"], said["arguments"], said["who"], time_ns, said["why"])
         case Kind.START:
             exchange.start(payload, time_ns)
             exchange.adopt(started_with(payload))
+        case Kind.CONFIG:
+            exchange.reload(started_with(payload), payload, time_ns)
 
 
 def _link(exchange: Exchange, link: int, said: dict[str, Any], time_ns: int) -> None:
@@ -207,8 +227,15 @@ def _link(exchange: Exchange, link: int, said: dict[str, Any], time_ns: int) -> 
 
 
 def started_with(payload: bytes) -> Config:
-    """The configuration in a START record."""
+    """The configuration in a START or CONFIG record."""
     return Config.from_normalised(json.dumps(json.loads(payload)["config"]))
+
+
+def new_exchange(rehearsal: Rehearsal, outbox: Outbox, fetch: Callable[[int], bytes], dictionary: Dictionary) -> Exchange:
+    """An exchange that has seen nothing yet, under the configuration of the START record that `rehearsal` begins with."""
+    assert rehearsal.batch is not None
+    first = next(inbound(rehearsal.batch[1]))
+    return Exchange(started_with(first[3]), rehearsal, outbox, fetch, dictionary)
 
 
 def open_exchange(
@@ -220,40 +247,57 @@ def open_exchange(
     dictionary: Dictionary,
     now_ns: int,
     progress: Callable[[int], None] | None = None,
+    clock_start_ns: int | None = None,
 ) -> Exchange:
     """The exchange as the journal says it was, started under `config` at `now_ns`; its START record is sealed.
 
-    Raises ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` cannot go on where
+    Venue time is that of the turns; with `clock_start_ns` it begins there and is driven (0: it goes on where it was). Raises
+    ReplayDivergence when replaying gives other bytes than were said, VenueError when `config` or the clock cannot go on where
     the journal stopped.
     """
     rehearsal = Rehearsal(batches, writer)
     if rehearsal.batch is None:
         exchange = Exchange(config, writer, outbox, fetch, dictionary)
-    else:
-        first = next(inbound(rehearsal.batch[1]))
-        before = started_with(first[3])
-        exchange = Exchange(before, rehearsal, outbox, fetch, dictionary)
-        replay(exchange, rehearsal, progress)
-        _check_change(exchange.config, config)
-        exchange.tape.writer = writer
-        now_ns = max(now_ns, exchange.tape.now_ns)
-    exchange.start(start_payload(config), now_ns)
-    exchange.adopt(config)
-    exchange.commit()
+        begin(exchange, config, now_ns, clock_start_ns)
+        return exchange
+    exchange = new_exchange(rehearsal, outbox, fetch, dictionary)
+    replay(exchange, rehearsal, progress)
+    go_live(exchange, config, writer, now_ns, clock_start_ns)
     return exchange
 
 
-def _check_change(before: Config, after: Config) -> None:
-    """What a configuration may not change while a journal goes on. Raises VenueError."""
-    if sizes(before) != sizes(after):
-        raise VenueError("capacities and avg_px_decimals cannot change within a data directory; use another one")
-    if before.venue.comp_id != after.venue.comp_id:
-        raise VenueError("the venue's comp_id cannot change within a data directory; use another one")
-    for entry in before.instruments:
-        if entry.is_pattern:
-            continue
-        now = after.instrument_for(entry.symbol)
-        if now is None or (now.tick_size, now.lot_size) != (entry.tick_size, entry.lot_size):
-            raise VenueError(
-                f"{entry.symbol} has a book: it cannot be dropped, nor its tick or lot size change; use another data directory"
-            )
+def go_live(
+    exchange: Exchange, config: Config, writer: JournalWriter, now_ns: int, clock_start_ns: int | None = None
+) -> None:
+    """Behind the end of the journal: from here on `writer` writes what `exchange` says, under `config`. Raises VenueError."""
+    check_change(exchange, config)
+    exchange.tape.writer = writer
+    begin(exchange, config, max(now_ns, exchange.tape.now_ns), clock_start_ns, exchange.venue_ns)
+
+
+def begin(
+    exchange: Exchange, config: Config, now_ns: int, clock_start_ns: int | None = None, venue_before_ns: int = 0
+) -> None:
+    """The START record of this process, sealed; venue time goes on from `venue_before_ns`. Raises VenueError."""
+    venue_ns = 0 if clock_start_ns is None else clock_start_ns or venue_before_ns or now_ns
+    _check_time(venue_before_ns, venue_ns or now_ns)
+    exchange.start(start_payload(config, venue_ns or now_ns, venue_ns), now_ns)
+    exchange.adopt(config)
+    exchange.commit()
+
+
+def _check_time(before_ns: int, after_ns: int) -> None:
+    """Whatever clock there was and is, the venue's time does not go back. Raises VenueError."""
+    if after_ns < before_ns:
+        before, after = (format_utc_timestamp(ns, 9).decode() for ns in (before_ns, after_ns))
+        raise VenueError(
+            f"venue time was {before} when this data directory was left, and would go back to {after}; "
+            "start with --clock simulated and a later --clock-start or none, or use another data directory"
+        )
+
+
+def check_change(exchange: Exchange, after: Config) -> None:
+    """What a configuration may not change while a journal goes on. Raises VenueError with all of it."""
+    faults = change_faults(exchange, after)
+    if faults:
+        raise VenueError("\n".join(f"{key}: {reason}" for key, reason in faults))

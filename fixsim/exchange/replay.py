@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from fixsim.errors import FixsimError, JournalError
-from fixsim.exchange import operator
 from fixsim.exchange.course import THE_END, Course, Until
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.laws import broken_laws
+from fixsim.exchange.operator import books
 from fixsim.exchange.recovery import Rehearsal, inbound, started_with, turns
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
@@ -111,7 +111,7 @@ class Replay:
 
     def book(self, symbol: str, depth: int) -> dict[str, Any]:
         """Levels of one instrument as an operator is shown them. Raises UsageError for an unknown one."""
-        return operator.book(self.exchange, {"symbol": symbol, "depth": depth})
+        return books.book(self.exchange, {"symbol": symbol, "depth": depth})
 
     def broken_laws(self) -> list[str]:
         """What must hold of every state and does not, in words."""

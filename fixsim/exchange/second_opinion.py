@@ -7,6 +7,7 @@ that is said must be the recorded one, to the same session in the same order, fi
 The oracle has no capacities: a day on which one was reached cannot be judged further, and that is said.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -17,24 +18,33 @@ from fixsim.errors import FixsimError, JournalError, ReplayDivergence, UsageErro
 from fixsim.exchange.course import THE_END, Course, Until
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import EVERYTHING, Member
+from fixsim.exchange.operator.orders import FILTERS, SIDES
 from fixsim.exchange.recovery import carry_out, started_with
 from fixsim.exchange.replay import Digested, Nowhere, Unheard, begun
+from fixsim.exchange.second_phases import SecondPhases
+from fixsim.exchange.second_risk import SecondRisk
 from fixsim.exchange.tape import Tape
 from fixsim.fix.dictionary import Dictionary
+from fixsim.fix.enums import MsgType
 from fixsim.fix.message import Message
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import Record, pack, records
-from fixsim.layout import INBOUND, NIL, Kind, Phase
+from fixsim.layout import INBOUND, NIL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
+from fixsim.reference.book import ANY_PRICE
 from fixsim.reference.exchange import Ladder, ReferenceExchange
 from fixsim.reference.listing import Listing, Permission
 from fixsim.reference.number import show_number
+from fixsim.reference.phases import CONTINUOUS
 from fixsim.reference.report import Reply
 
 #: Routing fields, which stand in front of LastMsgSeqNumProcessed(369) in what we say.
 ROUTE: Final = frozenset({50, 57, 115, 116, 128, 129, 142, 143, 144, 145})
 #: What only an exchange with capacities says.
 AT_CAPACITY: Final = b"\x0158=Exchange capacity reached\x01"
+
+#: What the oracle is not asked: the phases that are told are those of the exchange around it.
+STATUS_REQUESTS: Final = (MsgType.SECURITY_STATUS_REQUEST, MsgType.TRADING_SESSION_STATUS_REQUEST)
 
 Door = Callable[[Member, Message, bool], None]
 
@@ -58,7 +68,7 @@ class Voice(Tape):
         msg_type: bytes = b"", link: int = 0,
     ) -> int:  # fmt: skip
         """Note a record that is said; the position of the inbound one."""
-        if kind not in INBOUND:
+        if kind not in INBOUND and kind != Kind.EVENT:
             self.said.append(Said(kind, payload, session, run, seq, msg_type, link))
         return self.position
 
@@ -80,15 +90,15 @@ class Said(NamedTuple):
 
 
 class Doors(dict[bytes, Door]):
-    """Every MsgType leads to the oracle; it knows itself what it does not serve."""
+    """Every MsgType but questions about phases leads to the oracle; it knows itself what it does not serve."""
 
-    def __init__(self, door: Door) -> None:
-        super().__init__()
+    def __init__(self, door: Door, others: dict[bytes, Door]) -> None:
+        super().__init__({msg_type: others[msg_type] for msg_type in STATUS_REQUESTS})
         self._door = door
 
     def get(self, msg_type: bytes, default: Any = None) -> Any:
-        """The one door there is."""
-        return self._door
+        """The door of the oracle, where there is no other."""
+        return super().get(msg_type, self._door)
 
 
 class SecondOpinion:
@@ -101,9 +111,9 @@ class SecondOpinion:
         self.position = self.inbound = self.records = 0
         self.exchange = Exchange(config, Nowhere(0), Unheard(reader), self._fetch, dictionary)
         self.exchange.fast_door = False
-        self.exchange._doors = Doors(self._deliver)
+        self.exchange._doors = Doors(self._deliver, self.exchange._doors)
         self.exchange.tape = self._voice = Voice(self.exchange.tape, self._fetch)
-        self.exchange.desk.new_day = self._new_day  # type: ignore[method-assign]
+        self.exchange.status.tape = self._voice
         self.oracle = ReferenceExchange(
             map(Listing.of, config.instruments),
             permissions={},
@@ -112,6 +122,8 @@ class SecondOpinion:
         )
         self._permissions: dict[str, Permission] = {}
         self.oracle.permissions = self._permissions
+        SecondPhases(self.exchange, self.oracle, self._say)
+        SecondRisk(self.exchange, self.oracle, self._say)
 
     @property
     def time_ns(self) -> int:
@@ -151,7 +163,7 @@ class SecondOpinion:
         def side(ladder: Ladder) -> list[dict[str, Any]]:
             return [
                 {
-                    "price": show_number(price, listing.price_decimals).decode(),
+                    "price": "market" if price == ANY_PRICE else show_number(price, listing.price_decimals).decode(),
                     "quantity": show_number(sum((order[3] for order in queue), Decimal()), listing.qty_decimals).decode(),
                     "orders": len(queue),
                 }
@@ -159,14 +171,18 @@ class SecondOpinion:
             ]
 
         halted = symbol in self.oracle.halted
-        return {"symbol": symbol, "halted": halted, "bids": side(state.bids), "asks": side(state.asks), "last": None}
+        return {
+            "symbol": symbol, "halted": halted, "phase": self.oracle.floor.phase(symbol),
+            "bids": side(state.bids), "asks": side(state.asks), "last": None,
+        }  # fmt: skip
 
     def broken_laws(self) -> list[str]:
         """What must hold of every state and does not, in words: here, that no book is crossed."""
         return [
             f"the book of {symbol} is crossed"
             for symbol, book in self.oracle.state().items()
-            if book.bids and book.asks and book.bids[0][0] >= book.asks[0][0]
+            if self.oracle.floor.phase(symbol) == CONTINUOUS
+            and book.bids and book.asks and book.bids[0][0] >= book.asks[0][0]
         ]
 
     # ---- the recorded day
@@ -179,7 +195,7 @@ class SecondOpinion:
                 self._nothing_left(record)
                 self._carry_out(record)
                 self.inbound += 1
-            else:
+            elif record.kind != Kind.EVENT:  # happenings are told by who makes them happen, which is not the oracle
                 self._compare(record)
                 heard.add(record.link)
             self.position = record.end
@@ -200,21 +216,46 @@ class SecondOpinion:
             raise JournalError(text, record.position) from error
 
     def _follow(self, record: Record) -> None:
-        """Tell the oracle what an operator or a new configuration has changed."""
-        if record.kind == Kind.START:
+        """Tell the oracle what a new configuration has changed."""
+        if record.kind in (Kind.START, Kind.CONFIG):
             self._adopt(self.exchange.config)
         elif record.kind == Kind.OPERATOR:
-            for symbol, listing in self.exchange.listings.by_symbol.items():
-                halted = self.exchange.machine.books[listing.book]["phase"] == Phase.HALTED
-                (self.oracle.halt if halted else self.oracle.resume)(symbol.decode())
-        if record.kind in (Kind.START, Kind.LINK):
+            self._operate(json.loads(bytes(record.payload)))
+        if record.kind in (Kind.START, Kind.CONFIG, Kind.LINK):
             for member in self.exchange.members.by_name.values():
                 if member.counterparty.permissions != EVERYTHING:
                     self._permissions[member.name.decode("latin-1")] = Permission.of(member.counterparty.permissions)
 
+    def _operate(self, said: dict[str, Any]) -> None:
+        """What an operator asks of orders and trades; the exchange has none, and so has answered nothing."""
+        arguments, now_ns = said["arguments"], self.exchange.venue_ns
+        if said["verb"] == "cancel-all":
+            self._cancel_all(arguments, now_ns)
+        elif said["verb"] in ("bust", "correct"):
+            terms = [arguments.get(name) for name in ("quantity", "price")] if said["verb"] == "correct" else [None, None]
+            if type(arguments.get("match_id")) is int:
+                qty, price = (None if text is None else str(text).encode() for text in terms)
+                self._say(self.oracle.amend(arguments["match_id"], now_ns, qty, price))
+
+    def _cancel_all(self, arguments: dict[str, Any], now_ns: int) -> None:
+        given = {name: str(arguments[name]) for name in FILTERS if arguments.get(name) is not None}
+        if "side" in given and given["side"] not in SIDES:
+            return
+        which: dict[str, Any] = {name: given[name] for name in ("session", "symbol") if name in given}
+        if "account" in given:
+            which["account"] = given["account"].encode()
+        if "side" in given:
+            which["side"] = bytes([SIDES[given["side"]]])
+        if given or arguments.get("all") is True:
+            self._say(self.oracle.cancel_all(now_ns, **which))
+
     def _adopt(self, config: Config) -> None:
         board, self.oracle.timestamp_digits = self.oracle.board, config.venue.timestamp_digits
         board.patterns = [Listing.of(entry) for entry in config.instruments if entry.is_pattern]
+        for symbol in list(board.listed):
+            instrument = config.instrument_for(symbol)
+            if instrument is not None:
+                board.listed[symbol] = Listing.of(instrument)
         for entry in config.instruments:
             if not entry.is_pattern:
                 board.create(Listing.of(entry))
@@ -230,16 +271,14 @@ class SecondOpinion:
             listing = listings.find_or_possible(symbol.encode("latin-1"))
             if listing is not None:
                 listings.create(listing)
+                self.exchange.phases.begin(listing)
 
     # ---- the oracle's part
 
     def _deliver(self, member: Member, message: Message, poss_resend: bool) -> None:
         """An application message in sequence."""
-        self._say(self.oracle.receive(member.name.decode("latin-1"), message.fields, self.time_ns))
+        self._say(self.oracle.receive(member.name.decode("latin-1"), message.fields, self.exchange.venue_ns))
         self._list()
-
-    def _new_day(self, day: int) -> None:
-        self._say(self.oracle.expire(self.time_ns))
 
     def _say(self, replies: list[Reply]) -> None:
         for session, ((_, msg_type), *fields) in replies:

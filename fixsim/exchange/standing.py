@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fixsim.engine.levels import level_price
 from fixsim.exchange.answers import OrderView
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.market import Level, levels, queue
@@ -61,7 +62,7 @@ def _standing(exchange: Exchange, slot: int) -> Standing:
     def quantity(lots: int) -> str:
         return format_decimal(lots * int(book["lot_mantissa"]), int(book["qty_decimals"])).decode()
 
-    resting = int(row["level"]) != NIL
+    resting = int(row["level"]) >= 0
     ahead, ahead_lots, better, better_lots = _ahead(exchange, slot) if resting else (0, 0, 0, 0)
     level: Any = machine.levels[int(row["level"])] if resting else {"count": 0, "lots": 0}
     member = exchange.members.by_slot[int(row["session"])]
@@ -92,8 +93,9 @@ def _ahead(exchange: Exchange, slot: int) -> tuple[int, int, int, int]:
     row: Any = machine.orders[slot]
     side = 0 if int(row["side"]) == ord("1") else 1
     better = better_lots = 0
+    price = int(level_price(row))
     for level in levels(machine, int(row["book"]), side):
-        if level.price == int(row["price"]):
+        if level.price == price:
             return *_in_front(exchange, level, slot), better, better_lots
         better, better_lots = better + level.orders, better_lots + level.lots
     raise AssertionError("a resting order lies on a level")

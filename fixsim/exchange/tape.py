@@ -3,6 +3,7 @@
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from fixsim.engine.machine import Machine
 from fixsim.engine.tape import mark_said, open_batch
@@ -44,11 +45,16 @@ class Tape:
     def __init__(self, machine: Machine, writer: JournalWriter, timestamp_digits: int) -> None:
         self.machine = machine
         self.writer = writer
-        self.timestamp_digits = timestamp_digits
+        self._timestamp_digits = timestamp_digits
         self.batch: memoryview = machine.batch.data.cast("B")
         self.row = machine.tape[0]
+        self._core = machine.core[0]
+        #: Session time of the turn, ns since 1970 UTC, and as it is written: SendingTime(52).
         self.now_ns = 0
         self.stamp = b""
+        #: Venue time of the turn as it is written: TransactTime(60).
+        self.venue_stamp = b""
+        self._driven_ns = 0
         #: Bytes of the batch that was sealed last: it lies there until the next one begins.
         self.written = 0
         self.tally: Tally | None = None
@@ -60,17 +66,55 @@ class Tape:
             self.row["now_ns"] = now_ns
             stamp = format_utc_timestamp(now_ns, self.timestamp_digits)
             if stamp != self.stamp:
-                self.stamp = stamp
-                self.row["stamp_length"] = len(stamp)
-                self.row["stamp"][: len(stamp)] = np.frombuffer(stamp, np.uint8)
+                self.set_time(now_ns, stamp)
+            self.tell_venue_time()
         if self.row["used"] == 0:
             open_batch(self.machine, self.writer.begin_batch())
+
+    def set_time(self, now_ns: int, stamp: bytes) -> None:
+        """The last turn was at `now_ns`, told as `stamp`; no batch is opened."""
+        self.now_ns = now_ns
+        self.stamp = stamp
+        self.row["now_ns"] = now_ns
+        self.row["stamp_length"] = len(stamp)
+        self.row["stamp"][: len(stamp)] = np.frombuffer(stamp, np.uint8)
+        self.tell_venue_time()
+
+    def discard(self) -> None:
+        """Nothing of the open batch was said."""
+        self.row["used"] = self.row["count"] = self.row["touched"] = 0
+        self.machine.said[:] = 0
+
+    def tell_venue_time(self) -> None:
+        """What is said from now on happens at the venue's time, which was driven or is that of the turn."""
+        driven_ns = int(self._core["venue_ns"])
+        if driven_ns != self._driven_ns:
+            self._driven_ns, self.row["driven"] = driven_ns, driven_ns != 0
+            if driven_ns:
+                self.venue_stamp = format_utc_timestamp(driven_ns, self._timestamp_digits)
+                self.row["venue_stamp"][: len(self.venue_stamp)] = np.frombuffer(self.venue_stamp, np.uint8)
+        if not driven_ns:
+            self.venue_stamp = self.stamp
+
+    @property
+    def timestamp_digits(self) -> int:
+        """Decimals of a second in what is said."""
+        return self._timestamp_digits
+
+    @timestamp_digits.setter
+    def timestamp_digits(self, digits: int) -> None:
+        if digits == self._timestamp_digits:
+            return
+        self._timestamp_digits, self._driven_ns = digits, NIL
+        now_ns, self.now_ns = self.now_ns, NIL
+        self.begin(now_ns)
 
     def catch_up(self, written: int) -> None:
         """Others have turned meanwhile: the time is theirs, and the batch they sealed last had `written` bytes."""
         self.written = written
         self.now_ns = int(self.row["now_ns"])
         self.stamp = self.row["stamp"][: int(self.row["stamp_length"])].tobytes()
+        self.tell_venue_time()
 
     @property
     def used(self) -> int:
@@ -81,6 +125,16 @@ class Tape:
     def base(self) -> int:
         """Position of the open batch."""
         return int(self.row["base"])
+
+    def said_on(self, link: int) -> npt.NDArray[np.int64]:
+        """Positions of what the batch that was sealed last says on one link."""
+        found, at = [], 0
+        while at < self.written:
+            header = HEADER.unpack_from(self.batch, at)
+            if header[1] == Kind.OUT and header[15] == link:
+                found.append(header[4])
+            at += RECORD_HEADER_BYTES + ((header[3] + 7) & ~7)
+        return np.array(found, np.int64)
 
     def has_room(self) -> bool:
         """May another frame be taken before the batch must be sealed?"""

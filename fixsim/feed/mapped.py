@@ -20,9 +20,10 @@ import numpy.typing as npt
 from fixsim.errors import FixsimError
 from fixsim.feed.page import HEADER, MAGIC, PAGE_VERSION, digest_of, word_of
 
-#: The exchange's page and the shipper's, in the data directory.
+#: The pages of the exchange, the shipper and the shadow, in the data directory.
 COUNTERS_NAME: Final = "counters"
 SHIPPING_NAME: Final = "shipping"
+SHADOW_NAME: Final = "shadow"
 
 Words = npt.NDArray[np.int64]
 

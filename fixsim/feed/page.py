@@ -1,8 +1,8 @@
 """The pages: every counter with its place, as a packed dtype of 64-bit integers, and nothing else.
 
-The exchange writes `COUNTERS`, the shipper writes `SHIPPING`. A page begins with a HEADER that names the layout by a digest,
-so that a reader of another release refuses it instead of showing nonsense. Each counter has one writer, starts at zero with the
-process, and only grows, except where its line says that it is a state.
+The exchange writes `COUNTERS`, the shipper `SHIPPING`, the shadow `SHADOW`. A page begins with a HEADER that names the layout
+by a digest, so that a reader of another release refuses it instead of showing nonsense. Each counter has one writer, starts at
+zero with the process, and only grows, except where its line says that it is a state.
 """
 
 import hashlib
@@ -136,6 +136,22 @@ SHIPPING: Final = np.dtype(
         ("transactions", "<i8"),
         ("failures", "<i8"),  # attempts that ended because the database or the journal did not let us
         ("database_pid", "<i8"),  # a state: first process of the embedded database, 0 for none
+    ]
+)
+
+SHADOW: Final = np.dtype(
+    [
+        ("header", HEADER),
+        ("position", "<i8"),  # a state: journal position up to which everything was carried out again and is equal
+        ("records", "<i8"),  # a state: records compared, those of earlier processes included
+        ("inbound", "<i8"),  # a state: inbound ones of them
+        ("divergence", "<i8"),  # a state: position of the first record that differs, -1 while none does
+        ("standby", "<i8"),  # a state: 1 when it becomes the exchange as soon as that is gone
+        ("snapshot_position", "<i8"),  # a state: where the newest snapshot stands, -1 for none
+        ("snapshot_ns", "<i8"),  # a state: when it was taken, ns since 1970 UTC, 0 for none of this process
+        ("snapshots", "<i8"),  # taken
+        ("snapshot_took_ns", "<i8"),  # time spent on them together
+        ("snapshot_failures", "<i8"),  # attempts that the system refused
     ]
 )
 

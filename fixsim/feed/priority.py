@@ -2,7 +2,12 @@
 
 import contextlib
 import os
+import resource
 from pathlib import Path
+from typing import Final
+
+#: Priority 0 as RLIMIT_NICE counts.
+NORMAL_AS_LIMIT: Final = 20
 
 
 def make_idle(pid: int) -> None:
@@ -29,3 +34,10 @@ def make_normal(pid: int) -> None:
             os.setpriority(os.PRIO_PROCESS, thread, 0)
         if hasattr(os, "SCHED_IDLE") and os.getsid(pid) == pid:
             Path(f"/proc/{pid}/autogroup").write_text("0")
+
+
+def may_return() -> bool:
+    """Could this process take back what `make_idle` does? Root may, and who may have priority 0 by its limits."""
+    if os.geteuid() == 0 or not hasattr(resource, "RLIMIT_NICE"):
+        return os.geteuid() == 0
+    return resource.getrlimit(resource.RLIMIT_NICE)[0] >= NORMAL_AS_LIMIT

@@ -1,7 +1,8 @@
 """Operators' commands over a Unix socket in the data directory, which only its owner can open.
 
-One JSON object per line each way: {"verb": "halt", "arguments": {"symbol": "AAPL"}} is answered by what
-`Exchange.command` gives. A command is a journal record; its answer leaves only after the commit of its turn.
+One JSON object per line each way: {"verb": "halt", "arguments": {"symbol": "AAPL"}, "why": "news"} is answered
+by what `Exchange.command` gives; `arguments` and `why` may be left out. A command is a journal record; its answer leaves
+only after the commit of its turn.
 """
 
 import contextlib
@@ -16,15 +17,21 @@ from typing import Any, Final
 
 from fixsim.errors import UsageError, VenueError
 from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.operator.journal import needed_from
 from fixsim.gateway.directory import CONTROL
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.poller import READ, WRITE, Poller
+from fixsim.gateway.reload import Reloader
 
 #: Longest request, and how many operators may be connected at once.
 REQUEST_BYTES_MAX: Final = 65_536
 OPERATORS_MAX: Final = 32
 #: Bytes an operator may be owed until nothing more of it is looked at: answers are longer than commands.
 OWED_BYTES_MAX: Final = 1 << 20
+#: The one verb that is not the exchange's: a file has to be read.
+RELOAD: Final = "reload"
+#: The command of the process that retires segments.
+RETIRE: Final = "journal.retire"
 #: How long `ask` waits for an answer.
 ANSWER_TIMEOUT_S: Final = 10.0
 
@@ -43,7 +50,7 @@ def _inside(folder: Path) -> Iterator[None]:
         os.close(before)
 
 
-def ask(data_dir: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def ask(data_dir: Path, verb: str, arguments: dict[str, Any], why: str = "") -> dict[str, Any]:
     """Have the exchange that runs on `data_dir` carry out a command; its answer without `ok`.
 
     Raises VenueError when no exchange answers, UsageError when it refuses.
@@ -53,7 +60,7 @@ def ask(data_dir: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             with _inside(data_dir):
                 line.connect(CONTROL)
-            line.sendall(json.dumps({"verb": verb, "arguments": arguments}).encode() + b"\n")
+            line.sendall(json.dumps({"verb": verb, "arguments": arguments, "why": why}).encode() + b"\n")
             with line.makefile("rb") as answers:
                 text = answers.readline()
         except OSError as error:
@@ -91,8 +98,8 @@ class Operator:
 class Control:
     """The listening Unix socket and those connected to it."""
 
-    def __init__(self, data_dir: Path, exchange: Exchange, poller: Poller) -> None:
-        self._data_dir, self._exchange, self._poller = data_dir, exchange, poller
+    def __init__(self, data_dir: Path, exchange: Exchange, poller: Poller, reloader: Reloader) -> None:
+        self._data_dir, self._exchange, self._poller, self._reloader = data_dir, exchange, poller, reloader
         self._operators: set[Operator] = set()
         #: Answered in this turn; sent after its commit.
         self._answered: list[Operator] = []
@@ -170,16 +177,23 @@ class Control:
     def _answer(self, request: bytes, who: str, now_ns: int) -> dict[str, Any]:
         try:
             asked = json.loads(request)
-            verb, arguments = asked["verb"], asked.get("arguments", {})
-            if not isinstance(verb, str) or not isinstance(arguments, dict):
-                raise ValueError("verb is a text, arguments is an object")
+            verb, arguments, why = asked["verb"], asked.get("arguments", {}), asked.get("why", "")
+            if not isinstance(verb, str) or not isinstance(arguments, dict) or not isinstance(why, str):
+                raise ValueError("verb and why are texts, arguments is an object")
             nested = [type(value).__name__ for value in arguments.values() if isinstance(value, dict | list)]
             if nested:
                 raise ValueError(f"an argument is one value, not a {nested[0]}")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"not a command: {error}"}
-        LOGGER.info("%s asks for %s %s", who, verb, arguments)
-        return self._exchange.command(verb, arguments, who, now_ns)
+        LOGGER.info("%s asks for %s %s%s", who, verb, arguments, f" because {why}" if why else "")
+        if verb == RELOAD:
+            return self._reloader.carry_out(who, why, now_ns)
+        answer = self._exchange.command(verb, arguments, who, now_ns, why)
+        if verb == RETIRE and answer["ok"]:
+            # what connections are owed is no state, so it is told beside the answer, which is
+            answer["owed_from"] = needed_from(self._exchange)
+            self._exchange.outbox.let_go(min(answer["floor"], answer["owed_from"]))
+        return answer
 
     def _end(self, operator: Operator) -> None:
         self._operators.discard(operator)

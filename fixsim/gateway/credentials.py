@@ -35,6 +35,11 @@ def hash_password(clear: bytes) -> str:
     return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(clear)
 
 
+def credentials_of(entry: Counterparty) -> tuple[str | None, str | None]:
+    """What a Logon of `entry` is held against."""
+    return entry.username, entry.password_hash
+
+
 def needs_check(entry: Counterparty) -> bool:
     """Whether a Logon of `entry` must carry credentials."""
     return entry.password_hash is not None or entry.username is not None

@@ -8,6 +8,8 @@ from typing import Final
 from fixsim.errors import VenueError
 
 LOCK: Final = "lock"
+#: Held by the one process that takes snapshots.
+SHADOW_LOCK: Final = "shadow.lock"
 CONTROL: Final = "control"
 
 
@@ -27,18 +29,36 @@ def claim(path: Path) -> Claim:
     """Make `path` if need be and lock it for this process. Raises VenueError naming who has it."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise VenueError(f"cannot use the data directory {path}: {error.strerror}") from error
+    held = claim_if_free(path)
+    if held is None:
+        raise VenueError(
+            f"the data directory {path} is in use by a running fixsim serve (pid {holder_of(path)}); "
+            "stop it, or choose another --data-dir"
+        )
+    return held
+
+
+def claim_if_free(path: Path, name: str = LOCK) -> Claim | None:
+    """Lock the directory `path` for this process, by its file `name`; None while another one has it. Raises VenueError."""
+    try:
+        descriptor = os.open(path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise VenueError(f"cannot use the data directory {path}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+    except OSError:
         os.close(descriptor)
-        raise VenueError(
-            f"the data directory {path} is in use by a running fixsim serve (pid {holder}); "
-            "stop it, or choose another --data-dir"
-        ) from error
+        return None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return Claim(path, descriptor)
+
+
+def holder_of(path: Path, name: str = LOCK) -> str:
+    """Process id of whoever locked the directory last."""
+    try:
+        return (path / name).read_text(errors="replace").strip()[:32] or "unknown"
+    except OSError:
+        return "unknown"

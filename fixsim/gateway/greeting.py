@@ -12,11 +12,12 @@ from typing import Final
 
 from fixsim.config import Config, Counterparty
 from fixsim.errors import GarbledMessage
-from fixsim.exchange.exchange import Admission, Exchange, Hello
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.payloads import Admission, Hello
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, GARBLED, MARKER, decode, find_frame
 from fixsim.fix.message import Message
-from fixsim.gateway.credentials import REFUSAL, Attempts, Verifier, needs_check
+from fixsim.gateway.credentials import REFUSAL, Attempts, Verifier, credentials_of, needs_check
 from fixsim.gateway.log import OncePerMinute
 from fixsim.gateway.poller import Poller
 from fixsim.gateway.transport import GONE, NOTHING, Plain
@@ -65,10 +66,8 @@ class Lobby:
     ) -> None:
         self._exchange, self._poller, self._verifier = exchange, poller, verifier
         self._take_over, self._scratch = take_over, scratch
-        self._venue = config.venue
         self._greetings_max = config.capacities.greetings
-        self._timeout_ns = int(config.venue.logon_timeout_s * SECOND_NS)
-        self._tolerance_ns = int(config.venue.sending_time_tolerance_s * SECOND_NS)
+        self.adopt(config)
         self._tickets = 0
         self._greetings: dict[int, Greeting] = {}  # by ticket, which is by age; a descriptor may come twice
         self._attempts = Attempts()
@@ -78,6 +77,12 @@ class Lobby:
 
     def __len__(self) -> int:
         return len(self._greetings)
+
+    def adopt(self, config: Config) -> None:
+        """Take what a configuration says of strangers."""
+        self._venue = config.venue
+        self._timeout_ns = int(config.venue.logon_timeout_s * SECOND_NS)
+        self._tolerance_ns = int(config.venue.sending_time_tolerance_s * SECOND_NS)
 
     def welcome(self, transport: Plain, address: str, now_ns: int) -> None:
         """A connection was accepted. Where there are too many strangers, the oldest makes way."""
@@ -213,6 +218,9 @@ class Lobby:
         admission: Admission = self._exchange.admits(sender, hello.target.encode("latin-1"), greeting.address)
         if admission.counterparty is None:  # somebody else came first while the password was checked
             self._drop(greeting, admission.refusal or "not admitted", now_ns)
+            return
+        if credentials_of(admission.counterparty) != credentials_of(entry):
+            self._drop(greeting, "its credentials were changed while they were checked", now_ns)
             return
         self._let_in(greeting, hello, now_ns)
 

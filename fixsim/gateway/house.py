@@ -23,8 +23,10 @@ from typing import Final
 from fixsim.client.core import Core, Echoed, Identity, Received
 from fixsim.client.orders import status_request
 from fixsim.client.store import MemoryStore
+from fixsim.config import Config
 from fixsim.config import House as HouseSettings
-from fixsim.exchange.exchange import IN_PROCESS, Exchange, Hello
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.payloads import IN_PROCESS, Hello
 from fixsim.fix import tags
 from fixsim.fix.message import Message
 from fixsim.fix.tags import MsgType, OrdType, TimeInForce
@@ -70,10 +72,16 @@ class House:
         self._dirty = False  # the notes are behind
         self._noted_ns = 0
         self._retry_ns = NEVER
+        self._has_new_wishes = False
         self._over_ns = NEVER  # the conversation ended; the exchange closes the link, or we do
         self._recall()
 
     # ------------------------------------------------------------ what the gateway calls
+
+    def adopt(self, config: Config) -> None:
+        """Quote what a changed configuration says: what rests elsewhere is cancelled, the rest stays."""
+        self.quoter.wish(wishes(config))
+        self._has_new_wishes = True
 
     def open(self, now_ns: int) -> None:
         """Open the link and log on."""
@@ -91,7 +99,7 @@ class House:
 
     def next_deadline_ns(self) -> int:
         """When `act` has something to do: at once when something was said to the house."""
-        if self._inbox or self._exchange.outbox.pending(self.link):
+        if self._has_new_wishes or self._inbox or self._exchange.outbox.pending(self.link):
             return 0
         if self._over_ns != NEVER:
             return self._over_ns
@@ -107,6 +115,7 @@ class House:
             return False
         if self._exchange.outbox.pending(self.link):  # a long resend comes in pieces
             self._exchange.outbox.send(self.link, self._hear)
+        self._has_new_wishes = False
         heard, self._inbox = bytes(self._inbox), bytearray()
         self._core.receive(heard, now_ns)
         if self.link and now_ns >= self._core.next_deadline_ns():
@@ -227,8 +236,18 @@ class House:
         self.open(now_ns)
 
     def _quote(self, now_ns: int) -> None:
-        """Send what is missing, cancel what strayed."""
+        """Cancel what strayed, then send what is missing: the house does not meet itself."""
         stamp = format_utc_timestamp(now_ns, 3)
+        for orig, quote in self.quoter.strays():
+            body = [
+                (tags.ORIG_CL_ORD_ID, orig.encode()),
+                (tags.CL_ORD_ID, self.quoter.next_id().encode()),
+                (tags.SYMBOL, quote.place.symbol.encode()),
+                (tags.SIDE, quote.place.side.encode()),
+                (tags.TRANSACT_TIME, stamp),
+                (tags.ORDER_QTY, quote.leaves.encode()),
+            ]
+            self._core.say(MsgType.ORDER_CANCEL_REQUEST, body, now_ns)
         for place, qty in self.quoter.missing():
             cl_ord_id = self.quoter.next_id()
             self.quoter.sent(cl_ord_id, place)
@@ -243,16 +262,6 @@ class House:
                 (tags.TIME_IN_FORCE, TimeInForce.GOOD_TILL_CANCEL),
             ]
             self._said_by_seq[self._core.say(MsgType.NEW_ORDER_SINGLE, body, now_ns)] = cl_ord_id
-        for orig, quote in self.quoter.strays():
-            body = [
-                (tags.ORIG_CL_ORD_ID, orig.encode()),
-                (tags.CL_ORD_ID, self.quoter.next_id().encode()),
-                (tags.SYMBOL, quote.place.symbol.encode()),
-                (tags.SIDE, quote.place.side.encode()),
-                (tags.TRANSACT_TIME, stamp),
-                (tags.ORDER_QTY, quote.leaves.encode()),
-            ]
-            self._core.say(MsgType.ORDER_CANCEL_REQUEST, body, now_ns)
 
     # ------------------------------------------------------------ notes
 

@@ -1,6 +1,7 @@
 """The plain-Python side of the compiled loop: which connections it may serve, and what it left for others."""
 
 import errno
+import mmap
 import os
 import select
 from typing import Any, Final, NamedTuple
@@ -82,8 +83,6 @@ class Tables(TableSet):
             "rows": 4 * ROWS_MAX,
             "spent": ELSEWHERE,
         }
-
-
         for name, count in rows.items():
             setattr(self, name, new_table(self.dtypes[name], count))
         self.by_fd[:], self.by_session[:] = NIL, NIL
@@ -110,6 +109,7 @@ class Lane:
         self.tables = Tables(len(exchange.machine.sessions), meter.page.words)
         self._row: Any = self.tables.loop[0]
         self._row["epoll"] = epoll
+        self._mapped = NIL
         self._free = list(range(len(self.tables.connections) - 1, -1, -1))
 
     # ------------------------------------------------------------ connections
@@ -179,6 +179,8 @@ class Lane:
             self._owe()
         if why & loop.UNFINISHED:
             self._exchange.go_on()
+        if why & loop.LOOK:
+            self._exchange.look()
         if why & loop.BROKEN:
             self._exchange.commit()  # tells what is wrong
         others = []
@@ -201,9 +203,22 @@ class Lane:
         row["max_length"], row["tolerance_ns"] = venue.max_message_size, int(venue.sending_time_tolerance_s * NS_PER_S)
         row["helping"] = TURN_BYTES_MAX if alone else HELPING_BYTES
         row["journal"], row["first"], row["last"] = writer.place()
+        if row["first"] != self._mapped:
+            self._map()
         row["position"], row["crc"] = writer.position, writer.crc
         row["busy"] = self._exchange.config.process.busy_poll
         row["sync"] = writer.durability == "sync"
+
+    def _map(self) -> None:
+        """Have the present segment in memory as well, where the system can."""
+        row = self._row
+        self._mapped, row["map"], row["ready"], row["shed"] = int(row["first"]), 0, 0, 0
+        try:
+            pages = mmap.mmap(int(row["journal"]), self._writer.segment_bytes)
+        except (OSError, ValueError):
+            return
+        self._segment: Any = np.frombuffer(pages, np.uint8)
+        row["map"] = self._segment.ctypes.data
 
     def _owe(self) -> None:
         """What could not be sent is the outbox's, less what went out."""

@@ -5,15 +5,17 @@ and returns: `gateway.lane` is its plain-Python side. Nothing is sent before the
 all state changes happen in the kernels both doors share (law 4). The system is called by the names libc has for it.
 """
 
+import mmap
 import platform
 import sys
 
+import numpy as np
 from numba import types
 
-from fixsim.engine.batch import FULL, LARGE, run_frames
-from fixsim.engine.book import MORE, resume
+from fixsim.engine.batch import BREAK, FULL, LARGE, run_frames
+from fixsim.engine.book import HELD, MORE, resume
 from fixsim.engine.checksum import crc32c
-from fixsim.engine.jit import kernel, loop
+from fixsim.engine.jit import kernel, loop, part
 from fixsim.engine.meter import add_stages, add_turns
 from fixsim.engine.scan import NINE, PREFIX, PREFIX_BYTES, SOH, ZERO
 from fixsim.engine.tape import gather_said, open_batch, seal_times, set_time
@@ -42,6 +44,15 @@ EPOLLIN = 1
 MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
 CLOCK_MONOTONIC = 1
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
+#: The longest batch that is copied into the mapped segment: a handful of orders. A longer one is written by the system, which
+#: is faster at that than pages that have to be made writable one by one.
+MAPPED_MAX = 4_096
+PAGE = mmap.PAGESIZE
+#: madvise(2): make pages writable now. An error is told, where touching them would be a signal.
+MADV_POPULATE_WRITE = 23
+#: Let go of pages; what they hold is in the file. So many bytes at a time, or a segment would be let go of all at once.
+MADV_DONTNEED = 4
+SHED_BYTES = 1 << 20
 #: Longest wait, ms.
 WAIT_MS_MAX = 500
 SEAL_KIND = Kind.SEAL
@@ -54,6 +65,7 @@ ATTENTION = 2  # a connection has something for the slow door, or has ended
 OWED = 4  # sessions are owed what could not be sent: `owed`, and how many bytes of it are gone: `taken`
 ROLLING = 8  # the next batch needs a new segment
 UNFINISHED = 16  # an order goes on in the next batch
+LOOK = 128  # a breaker must look before anything else happens; the batch is open
 BROKEN = 32  # the batch could not be written, and nothing of it counts
 UNSYNCED = 64  # the batch was written and could not be brought to the disk: nothing more may be done
 
@@ -63,6 +75,8 @@ clock_gettime = types.ExternalFunction("clock_gettime", types.intc(types.intc, _
 recv = types.ExternalFunction("recv", _word(types.intc, _word, _word, types.intc))
 send = types.ExternalFunction("send", _word(types.intc, _word, _word, types.intc))
 pwrite = types.ExternalFunction("pwrite", _word(types.intc, _word, _word, _word))
+memcpy = types.ExternalFunction("memcpy", _word(_word, _word, _word))
+madvise = types.ExternalFunction("madvise", types.intc(_word, _word, types.intc))
 fdatasync = types.ExternalFunction("fdatasync", types.intc(types.intc))
 
 
@@ -161,13 +175,34 @@ def write_batch(m, g):
     tape, row = m.tape[0], g.loop[0]
     crc = put_seal(m, g)
     length = tape["used"] + SEALED_BYTES
-    if pwrite(row["journal"], address_of(m.batch, 0), length, tape["base"] - row["first"]) != length:
+    if length <= MAPPED_MAX and tape["base"] - row["first"] + length <= row["ready"]:
+        memcpy(row["map"] + tape["base"] - row["first"], address_of(m.batch, 0), length)
+    elif pwrite(row["journal"], address_of(m.batch, 0), length, tape["base"] - row["first"]) != length:
         return BROKEN
     if row["sync"] != 0 and fdatasync(row["journal"]) != 0:
         return UNSYNCED
     row["position"] = tape["base"] + length
     row["crc"] = crc
     return 0
+
+
+@kernel
+def make_ready(g, length):
+    """A batch of `length` bytes was written: if it was a short one, the next probably is, and should find its pages ready."""
+    row = g.loop[0]
+    at = row["position"] - row["first"]
+    if row["map"] == 0 or length > MAPPED_MAX or at + MAPPED_MAX <= row["ready"]:
+        return
+    begin = max(row["ready"], at & -PAGE)
+    end = (at + MAPPED_MAX + PAGE - 1) & -PAGE
+    if madvise(row["map"] + begin, end - begin, MADV_POPULATE_WRITE) != 0:
+        row["map"], row["ready"] = 0, 0
+        return
+    row["ready"] = end
+    behind = (begin & -SHED_BYTES) - SHED_BYTES
+    if behind > row["shed"]:
+        madvise(row["map"] + row["shed"], behind - row["shed"], MADV_DONTNEED)
+        row["shed"] = behind
 
 
 @kernel
@@ -192,7 +227,10 @@ def send_said(m, g, session):
 
 @kernel
 def deliver(m, g):
-    """Seal, write and send the batch, and begin the next one; flags for what somebody else must do first."""
+    """Seal, write and send the batch, and begin the next one; flags for what somebody else must do first.
+
+    Whatever may wait happens behind the sending.
+    """
     tape, row = m.tape[0], g.loop[0]
     if tape["used"] == 0:
         return 0
@@ -200,12 +238,7 @@ def deliver(m, g):
     failed = write_batch(m, g)
     if failed != 0:
         return failed
-    seal_times(m)
     lap(g, WRITE)
-    row["batches"] += 1
-    row["bytes"] += tape["used"]
-    row["taken"] += tape["count"]
-    add_row(g, 0, 0, tape["count"], tape["used"])
     for i in range(tape["touched"]):
         session = m.touched[i]
         sent = send_said(m, g, session)
@@ -213,6 +246,12 @@ def deliver(m, g):
             g.owed[row["owed"]], g.taken[row["owed"]] = session, sent
             row["owed"] += 1
     lap(g, SEND)
+    seal_times(m)
+    row["batches"] += 1
+    row["bytes"] += tape["used"]
+    row["taken"] += tape["count"]
+    add_row(g, 0, 0, tape["count"], tape["used"])
+    make_ready(g, tape["used"] + SEALED_BYTES)
     if row["owed"] != 0:
         tape["used"] = 0  # what is owed lies in the batch until the next one begins
         return OWED | (ROLLING if row["position"] > row["last"] else 0)
@@ -243,13 +282,13 @@ def may_become_a_frame(octets, begin, end, max_length):
     return whole > length and whole <= max_length
 
 
-@kernel
+@part
 def take_frames(m, g, place, end):
     """Carry out the first `end` bytes of the inbox for a connection, as far as the fast door goes; flags."""
     row, connection = g.loop[0], g.connections[place]
-    session = connection["session"]
+    session = np.int64(connection["session"])  # as the other door calls it: nothing is compiled twice
     octets = as_array(g.inbox)
-    at = 0
+    at = np.int64(0)
     flags = 0
     while flags == 0:
         begun = at
@@ -257,11 +296,17 @@ def take_frames(m, g, place, end):
         if at > begun:
             m.sessions[session]["heard_ns"] = m.tape[0]["now_ns"]
         if why == LARGE:
-            flags = deliver(m, g)
-            while flags == 0 and resume(m) == MORE:
+            more = MORE
+            while flags == 0 and more == MORE:
                 flags = deliver(m, g)
-            if flags != 0:
-                flags |= UNFINISHED if m.core[0]["taker"] != NIL else 0
+                if flags == 0:
+                    more = resume(m)
+            if more == MORE:
+                flags |= UNFINISHED
+            elif more == HELD or m.core[0]["alarm"] != 0:
+                flags |= LOOK
+        elif why == BREAK:
+            flags = LOOK
         elif why == FULL:
             flags = deliver(m, g)
         else:
@@ -276,7 +321,7 @@ def take_frames(m, g, place, end):
     return flags | ATTENTION
 
 
-@kernel
+@part
 def take_event(m, g, place):
     """Read from a connection that is ready and carry out what came; flags."""
     row, connection = g.loop[0], g.connections[place]
@@ -304,7 +349,7 @@ def own_connection(m, g, mask, fd):
     return place
 
 
-@kernel
+@part
 def take_events(m, g, count):
     """Carry out what is ready; flags. A connection that needs somebody else ends the turn: the others are still ready then."""
     row = g.loop[0]
@@ -323,13 +368,13 @@ def take_events(m, g, count):
     return flags | (OTHERS if row["others"] != 0 else 0)
 
 
-@kernel
+@part
 def turn(m, g, count, began):
     """Carry out what is ready, and deliver what was said; flags."""
     row = g.loop[0]
     records, first_id = row["taken"], m.core[0]["exec_id"]
     flags = take_events(m, g, count)
-    if flags & (OWED | BROKEN | UNSYNCED | UNFINISHED) == 0:
+    if flags & (OWED | BROKEN | UNSYNCED | UNFINISHED | LOOK) == 0:
         flags |= deliver(m, g)
     end_turn(g, began, row["taken"] - records - (m.core[0]["exec_id"] - first_id))
     return flags

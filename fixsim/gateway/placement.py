@@ -14,6 +14,8 @@ from fixsim.journal.disk import Disk
 
 #: madvise(2): fetch the pages now, and leave what is in them as it is.
 MADV_POPULATE_WRITE: Final = 23
+#: Fetched at once: a huge page, a millisecond where memory comes from a host.
+PIECE_BYTES: Final = 2 << 20
 #: What numpy asks before it makes its first large array.
 HUGE_PAGES_VARIABLE: Final = "NUMPY_MADVISE_HUGEPAGE"
 
@@ -69,8 +71,10 @@ def populate(tables: Iterable[Any]) -> None:
         for table in tables:
             begin = -(-table.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
             length = (table.ctypes.data + table.nbytes - begin) // mmap.PAGESIZE * mmap.PAGESIZE
-            if length > 0:
-                libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(length), MADV_POPULATE_WRITE)
+            # piece by piece: the system keeps the address space to itself meanwhile, and the loop may want to change it
+            for at in range(begin, begin + length, PIECE_BYTES):
+                piece = min(PIECE_BYTES, begin + length - at)
+                libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(piece), MADV_POPULATE_WRITE)
 
     threading.Thread(target=fetch, name="populate", daemon=True).start()
 

@@ -104,6 +104,11 @@ class Quoter:
         self._leaving: set[str] = set()
         self._unanswered: set[str] = set()
 
+    def wish(self, wishes: dict[Place, Wish]) -> None:
+        """Wish for something else from now on."""
+        self.wishes = wishes
+        self._touched |= dict.fromkeys(wishes)
+
     # ------------------------------------------------------------ deciding
 
     def next_id(self) -> str:

@@ -13,6 +13,7 @@ import types
 from pathlib import Path
 from typing import Final
 
+from fixsim.config import Config
 from fixsim.errors import JournalFull
 from fixsim.exchange.opening import Opened
 from fixsim.gateway.acceptor import Acceptor
@@ -24,7 +25,9 @@ from fixsim.gateway.house import House
 from fixsim.gateway.lane import Lane, available
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.meter import ELSEWHERE, SEND, WRITE, Meter
+from fixsim.gateway.planner import renew_plan
 from fixsim.gateway.poller import Poller
+from fixsim.gateway.reload import Reloader
 from fixsim.gateway.street import Connection, Street
 from fixsim.gateway.supervisor import Readers
 from fixsim.journal.writer import Writer
@@ -98,6 +101,7 @@ class Server:
         context: ssl.SSLContext | None,
         data_dir: Path,
         readers: Readers | None = None,
+        config_path: Path | None = None,
     ) -> None:
         exchange, config = opened.exchange, opened.exchange.config
         self._exchange, self._clock, self._readers = exchange, clock, readers or Readers()
@@ -116,8 +120,10 @@ class Server:
             self._lane = Lane(exchange, opened.writer, clock, self._poller.epoll_descriptor(), meter)
             self._street.use(self._lane)
         self._acceptor = Acceptor(listener, context, self._lobby, self._poller, config.street)
-        self._control = Control(data_dir, exchange, self._poller)
         self._house = House(config.house, exchange, data_dir) if config.house is not None else None
+        self._reloader = Reloader(config_path, exchange, (self._adopt,))
+        self._control = Control(data_dir, exchange, self._poller, self._reloader)
+        self._hung_up = False
         self._due_ns = 0
         self._seen = 0
         self._stop_reason = ""
@@ -145,8 +151,20 @@ class Server:
         self._stop_reason = self._stop_reason or reason
         self._waker.wake()
 
+    def _adopt(self, config: Config) -> None:
+        """A changed configuration holds from now on."""
+        self._venue = config.venue
+        self._lobby.adopt(config)
+        self._street.adopt(config.venue)
+        if self._house is not None:
+            self._house.adopt(config)
+
+    def _hang_up(self, number: int, _frame: types.FrameType | None) -> None:
+        self._hung_up = True
+        self._waker.wake()
+
     def stop_on_signals(self) -> None:
-        """SIGTERM and SIGINT end `run`; called from the main thread."""
+        """SIGTERM and SIGINT end `run`, SIGHUP reads the configuration again; called from the main thread."""
 
         def stop(number: int, _frame: types.FrameType | None) -> None:
             self.stop(signal.Signals(number).name)
@@ -154,6 +172,7 @@ class Server:
         signal.set_wakeup_fd(self._waker.fd, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
 
     def turn(self, wait_s: float | None = None) -> None:
         """One turn of the loop; waits until something is due unless `wait_s` says how long."""
@@ -172,6 +191,9 @@ class Server:
             self._see_others(others, now_ns)
             self.meter.lap(ELSEWHERE)
         self._lobby.decide(now_ns)
+        if self._hung_up:
+            self._hung_up = False
+            self._reloader.carry_out("SIGHUP", "", now_ns)
         if now_ns >= self._due_ns:
             self._look_at_the_time(now_ns)
             self.meter.lap(ELSEWHERE)
@@ -204,6 +226,7 @@ class Server:
     def _look_at_the_time(self, now_ns: int) -> None:
         """Do what is due. What became due in this very turn is seen in the next one, which then does not wait."""
         self._exchange.tick(now_ns)
+        renew_plan(self._exchange, now_ns)
         if now_ns >= self._lobby.next_deadline_ns():
             self._lobby.expire(now_ns)
         if now_ns >= self._street.next_deadline_ns():

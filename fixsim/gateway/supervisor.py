@@ -131,9 +131,11 @@ class Supervisor:
 class Readers:
     """The readers of one exchange, as the loop looks after them."""
 
-    def __init__(self, shipper: Supervisor | None = None, console: Supervisor | None = None) -> None:
+    def __init__(
+        self, shipper: Supervisor | None = None, console: Supervisor | None = None, shadow: Supervisor | None = None
+    ) -> None:
         self._shipper = shipper
-        self._all = [reader for reader in (shipper, console) if reader is not None]
+        self._all = [reader for reader in (shipper, console, shadow) if reader is not None]
 
     @property
     def next_check_ns(self) -> int:

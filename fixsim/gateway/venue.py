@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from fixsim.config import Config
@@ -24,9 +24,15 @@ from fixsim.gateway.log import LOGGER
 from fixsim.gateway.placement import check_affinity, pin_loop, populate, processors
 from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.gateway.transport import tls_context
+from fixsim.layout import NIL
+
+if TYPE_CHECKING:
+    from fixsim.exchange.opening import Opened
 
 #: How long the shipper may take to finish when the venue stops; it gives up by itself when the database is away.
 FINISH_TIMEOUT_S: Final = 1_800.0
+#: How long the shadow may take to catch up and to take a last snapshot; the next start replays the rest.
+SHADOW_TIMEOUT_S: Final = 60.0
 #: How long the console may take to leave.
 LEAVE_TIMEOUT_S: Final = 2.0
 #: How often the wait for it is told.
@@ -52,6 +58,12 @@ class Plan:
     insecure: bool = False
     #: Options of the command line that readers log by, too.
     log_options: tuple[str, ...] = ()
+    #: Where a simulated clock begins, 0 for where it was; None for the wall's time.
+    clock_start_ns: int | None = None
+    #: The file `config` was read from, None for what is built in.
+    config_path: Path | None = None
+    #: Run a shadow, whatever the configuration says.
+    shadow: bool = False
 
 
 def serve(plan: Plan, announce: Say, progress: Say) -> None:
@@ -59,47 +71,78 @@ def serve(plan: Plan, announce: Say, progress: Say) -> None:
 
     Raises UsageError, VenueError or JournalError when it cannot start.
     """
-    cpus = processors()
-    check_affinity(plan.config.process.cpu_affinity, cpus)
-    context = tls_context(plan.config.tls) if plan.config.tls is not None else None
+
+    def opened() -> "Opened":
+        from fixsim.gateway.warmup import compile_kernels
+
+        compile_kernels(progress)
+        from fixsim.exchange.opening import open_venue
+
+        return open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress), plan.clock_start_ns)
+
     with contextlib.ExitStack() as stack:
         listener = bind(plan.host, plan.port)
         stack.callback(listener.close)
-        if context is None and not plan.insecure and not is_loopback(listener):
-            raise UsageError(f"--host {plan.host} can be reached from outside: configure [tls], or say --insecure")
+        context = check(plan, listener)
         held = claim(plan.data_dir)
         stack.callback(held.release)
-        shipper, console = shipper_of(plan, cpus), console_of(plan, cpus)
-        shipper.start(time.time_ns())
-        stack.callback(_finish, shipper)
-        if console is not None:
-            stack.callback(_dismiss, console)
-        _run(plan, listener, context, Readers(shipper, console), announce, progress, stack)
+        run(plan, listener, context, opened, announce, stack)
 
 
-def _run(
+def check(plan: Plan, listener: socket.socket) -> ssl.SSLContext | None:
+    """What can be known before anything is touched: processors, certificates, and who could reach us on `listener`. Raises
+    UsageError, VenueError.
+    """
+    check_affinity(plan.config.process.cpu_affinity, processors())
+    context = tls_context(plan.config.tls) if plan.config.tls is not None else None
+    if context is None and not plan.insecure and not is_loopback(listener):
+        raise UsageError(f"--host {plan.host} can be reached from outside: configure [tls], or say --insecure")
+    return context
+
+
+def run(
+    plan: Plan,
+    listener: socket.socket,
+    context: ssl.SSLContext | None,
+    opened: "Callable[[], Opened]",
+    announce: Say,
+    stack: contextlib.ExitStack,
+) -> None:
+    """Be the exchange that `opened` gives, on `listener`, with its readers; the data directory is ours. `stack` ends what
+    was begun.
+    """
+    cpus = processors()
+    shipper, console, shadow = shipper_of(plan, cpus), console_of(plan, cpus), shadow_of(plan, cpus)
+    shipper.start(time.time_ns())
+    stack.callback(_finish, shipper, "shipper", FINISH_TIMEOUT_S, "ships")
+    if console is not None:
+        stack.callback(_dismiss, console)
+    if shadow is not None:
+        stack.callback(_finish, shadow, "shadow", SHADOW_TIMEOUT_S, "replays")
+    _turn(plan, listener, context, Readers(shipper, console, shadow), opened, announce, stack)
+
+
+def _turn(
     plan: Plan,
     listener: socket.socket,
     context: ssl.SSLContext | None,
     readers: Readers,
+    opened: "Callable[[], Opened]",
     announce: Say,
-    progress: Say,
     stack: contextlib.ExitStack,
 ) -> None:
     """The heavy half: kernels, recovery, the loop."""
-    from fixsim.gateway.warmup import compile_kernels
-
-    compile_kernels(progress)
-    from fixsim.exchange.opening import open_venue
+    found = opened()
+    stack.callback(found.writer.close)
     from fixsim.gateway.server import Server, raise_descriptor_limit
 
     raise_descriptor_limit()
     pin_loop(plan.config.process.cpu_affinity.exchange, processors())
-    opened = open_venue(plan.config, plan.data_dir, time.time_ns(), Recovering(progress))
-    stack.callback(opened.writer.close)
-    if opened.writer.note:
-        LOGGER.warning("journal: %s", opened.writer.note)
-    server = Server(opened, Clock(opened.exchange.tape.now_ns), listener, context, plan.data_dir, readers)
+    if found.snapshot != NIL:
+        LOGGER.info("began with the snapshot at position %d", found.snapshot)
+    for note in found.notes:
+        LOGGER.warning("%s", note)
+    server = Server(found, Clock(found.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
     server.stop_on_signals()
     server.open()
     announce(
@@ -109,7 +152,7 @@ def _run(
     readers.check(time.time_ns())
     calm_collector()
     if plan.config.process.populate:
-        populate(opened.exchange.machine.tables().values())
+        populate(found.exchange.machine.tables().values())
     server.run()
 
 
@@ -131,6 +174,9 @@ def shipper_of(plan: Plan, cpus: frozenset[int]) -> Supervisor:
     ours.
     """
     command = [sys.executable, "-m", "fixsim.cli.main", "ship", "--data-dir", str(plan.data_dir)]
+    journal = plan.config.journal
+    if journal.resend_retention_s:
+        command += ["--resend-retention", str(journal.resend_retention_s), *([] if journal.archive else ["--remove"])]
     environment = {"FIXSIM_DATABASE_URL": plan.database_url}
     return Supervisor("shipper", command, environment, frozenset(plan.config.process.cpu_affinity.shipper) or cpus)
 
@@ -143,6 +189,14 @@ def console_of(plan: Plan, cpus: frozenset[int]) -> Supervisor | None:
     command = [sys.executable, "-m", "fixsim.cli.main", "console", "--data-dir", str(plan.data_dir)]
     command += ["--port", str(settings.port), *plan.log_options]
     return Supervisor("console", command, {}, frozenset(plan.config.process.cpu_affinity.console) or cpus)
+
+
+def shadow_of(plan: Plan, cpus: frozenset[int]) -> Supervisor | None:
+    """The reader that compares and takes snapshots; the loop starts it. None when it is not wanted."""
+    if not plan.shadow and not plan.config.shadow.enabled:
+        return None
+    command = [sys.executable, "-m", "fixsim.cli.main", "shadow", "--data-dir", str(plan.data_dir), *plan.log_options]
+    return Supervisor("shadow", command, {}, frozenset(plan.config.process.cpu_affinity.shadow) or cpus)
 
 
 def shown_database(url: str) -> str:
@@ -163,16 +217,18 @@ def _dismiss(console: Supervisor) -> None:
         time.sleep(0.01)
 
 
-def _finish(reader: Supervisor) -> None:
-    """Let the reader take what is left of the journal."""
+def _finish(reader: Supervisor, name: str, timeout_s: float, does: str) -> None:
+    """Let the reader take what is left of the journal; a shadow that is not there need not come for that."""
+    if name == "shadow" and reader.pid is None:
+        return
     reader.tell_to_finish()
     begun = told = time.monotonic()
     while not reader.finished():
         if time.monotonic() - told > FINISH_TOLD_S:
             told = time.monotonic()
-            LOGGER.info("waiting for the shipper to take the rest of the journal")
-        if time.monotonic() - begun > FINISH_TIMEOUT_S:
-            LOGGER.warning("the shipper did not finish in %.0f s; the next start ships the rest", FINISH_TIMEOUT_S)
+            LOGGER.info("waiting for the %s to take the rest of the journal", name)
+        if time.monotonic() - begun > timeout_s:
+            LOGGER.warning("the %s did not finish in %.0f s; the next start %s the rest", name, timeout_s, does)
             reader.kill()
             return
         time.sleep(0.02)

@@ -18,7 +18,8 @@ from fixsim.engine.jit import CACHE_FOLDER, CACHED
 from fixsim.engine.rehearse import rehearse, walk
 from fixsim.engine.seals import skim
 from fixsim.engine.track import Track
-from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.payloads import Hello
 from fixsim.feed.page import COUNTERS
 from fixsim.fix.codec import encode
 from fixsim.fix.dictionary import fix44

@@ -7,7 +7,8 @@ position and never repaired by guessing.
 
     record      the 64-byte header and the payloads behind it
     disk        the operating system as the writer sees it: a port, so that tests can break it
-    segments    the files of a journal, mapped for reading
+    archive     a segment compressed, and read again
+    segments    the files of a journal, plain or archived, for reading
     writer      batches, sealed and appended
     reader      sealed batches and single records; where the sealed journal ends
     damage      what lies behind the last good batch: nothing, a torn tail, or rot

@@ -120,6 +120,11 @@ class Reader:
             if segment is not None and segment.first == first:
                 yield segment
 
+    def segment_at(self, position: int) -> Segment | None:
+        """The segment that holds `position`; None when there is none."""
+        segment = self._segments.at(position)
+        return segment if segment is not None and segment.first <= position < segment.end else None
+
     def batches(self, position: int | None = None, *, live: bool = False, crc: int | None = None) -> Iterator[Batch]:
         """Sealed batches from `position` on, which is where a batch may begin (`Batch.end`), or None for the
         first.
@@ -182,13 +187,23 @@ class Reader:
         """The seal behind `batch`."""
         return self._seal_at(batch.end - SEAL_RECORD_BYTES)
 
+    def crc_at(self, position: int) -> int:
+        """CRC of the seal that ends at `position`, 0 in front of the first. JournalError when none that holds does."""
+        return self._place(position).crc
+
+    def trust(self, position: int) -> None:
+        """What lies in front of `position`, which is behind a seal, is not read again to find the end of the journal. Raises
+        JournalError when no seal ends there.
+        """
+        self._known = self._place(position)
+
     def last_seal(self) -> Tail:
         """Where the sealed journal ends; JournalCorrupt for damage in front of it.
 
-        Goes on from the last batch that this reader was already asked for, so that recovery reads everything
-        once.
+        Goes on from the last batch that this reader was already asked for, or that it was told to trust, so that recovery
+        reads everything at most once.
         """
-        if self.first != 0:
+        if self.first > self._known.position:
             raise JournalCorrupt(f"the journal begins at position {self.first}: the start is missing", 0)
         while next(self.batches(self._known.position), None) is not None:
             if self._skim is not None:
@@ -213,6 +228,11 @@ class Reader:
         the writer.
         """
         self._segments.forget(first)
+        self._hot = None
+
+    def let_go(self, position: int) -> None:
+        """Give back the memory of segments in front of `position`: nobody asks for them any more."""
+        self._segments.let_go(position)
         self._hot = None
 
     # ------------------------------------------------------------ one step

@@ -25,7 +25,7 @@ HEADER: Final = Struct("<HBBIqqIIqq2sHHHHIH")
 #: What a walk over records needs of each: magic, kind, length, position.
 STEP: Final = Struct("<HBxIq")
 SEAL_BODY: Final = Struct("<IIIIq")
-RESEND_BODY: Final = Struct("<qq")
+RESEND_BODY: Final = Struct("<qqq")
 GARBLED_BODY: Final = Struct("<q")
 
 #: Bytes of garbled input that are kept.
@@ -99,8 +99,13 @@ class Record(NamedTuple):
 
     def resend_range(self) -> tuple[int, int]:
         """Payload of a RESEND record: first and last MsgSeqNum(34), both inclusive."""
-        begin, end = RESEND_BODY.unpack(self.payload)
+        begin, end, _ = RESEND_BODY.unpack(self.payload)
         return begin, end
+
+    def resend_floor(self) -> int:
+        """Of a RESEND record: what was said in front of this position is covered by a GapFill."""
+        floor: int = RESEND_BODY.unpack(self.payload)[2]
+        return floor
 
     def garbled(self) -> tuple[int, bytes]:
         """Payload of a GARBLED record: how many bytes came, and the first of them."""
@@ -204,6 +209,6 @@ def garbled_payload(length: int, head: bytes | memoryview) -> bytes:
     return GARBLED_BODY.pack(length) + bytes(head[:GARBLED_KEPT_BYTES])
 
 
-def resend_payload(begin: int, end: int) -> bytes:
-    """Payload of a RESEND record: MsgSeqNums, both inclusive."""
-    return RESEND_BODY.pack(begin, end)
+def resend_payload(begin: int, end: int, floor: int = 0) -> bytes:
+    """Payload of a RESEND record: MsgSeqNums, both inclusive, and the position in front of which nothing is said again."""
+    return RESEND_BODY.pack(begin, end, floor)

@@ -45,6 +45,7 @@ class Resending:
     def __init__(self, reader: Reader, record: Record) -> None:
         self._reader, self._record = reader, record
         self._begin, self._end = record.resend_range()
+        self._floor = record.resend_floor()
         self._next = record.back
         #: A number at or above this one was said again under a new meaning, nearer to now: the newest counts.
         self._lowest = self._end + 1
@@ -61,8 +62,8 @@ class Resending:
 
     def _step(self, position: int) -> int:
         """Look at one OUT record; position of the next to look at, NIL for none."""
-        if position < self._reader.first:
-            return NIL  # no longer kept: a GapFill covers it
+        if position < self._floor:
+            return NIL  # retired when the record was written, whatever is kept today: a GapFill covers it
         view, offset = self._reader.locate(position)
         magic, kind, _length, at, session, run, seq, back, msg_type = BACK_STEP.unpack_from(view, offset)
         if magic != RECORD_MAGIC or kind != Kind.OUT or at != position or session != self._record.session:

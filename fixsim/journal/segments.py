@@ -1,25 +1,32 @@
 """The files of a journal: which there are, and their bytes, mapped for reading.
 
 A segment is `%020d.fixj`, named by the position of its first byte. It gets that name only when it is whole
-and its SEGMENT record is written; before that it is `%020d.fixj.new` and nobody reads it.
+and its SEGMENT record is written; before that it is `%020d.fixj.new` and nobody reads it. An archived one is
+`%020d.fixj.zst`: this is the one place that opens either, and nobody else knows the difference.
 """
 
 import mmap
 from bisect import bisect_right
 from collections import OrderedDict
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from fixsim.errors import JournalError
+from fixsim.journal.archive import ARCHIVED, archive_of, unpack, unpacked_size
 from fixsim.journal.record import Octets
 
 SUFFIX: Final = ".fixj"
 UNFINISHED: Final = ".new"
 DIGITS: Final = 20
+#: What may follow the digits.
+NAMED: Final = (SUFFIX, SUFFIX + ARCHIVED)
 #: Segments kept mapped at once; each costs a descriptor and address space, no memory of its own.
 MAPPED_MAX: Final = 64
+#: Archived segments kept unpacked at once: those do cost memory, a whole segment each.
+UNPACKED_MAX: Final = 2
 
 
 def journal_directory(data_dir: Path) -> Path:
@@ -38,41 +45,73 @@ def unfinished_path(directory: Path, first: int) -> Path:
 
 
 def firsts(directory: Path) -> list[int]:
-    """First positions of the segments there are, ascending; empty when there is no journal."""
+    """First positions of the segments there are, plain or archived, ascending; empty when there is no journal."""
     try:
         names = [path.name for path in directory.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise JournalError(f"{directory} cannot be read: {error.strerror}") from error
-    length = DIGITS + len(SUFFIX)
-    return sorted(
-        int(name[:DIGITS])
-        for name in names
-        if len(name) == length and name.endswith(SUFFIX) and name[:DIGITS].isdecimal()
-    )
+    return sorted({int(name[:DIGITS]) for name in names if name[DIGITS:] in NAMED and name[:DIGITS].isdecimal()})
 
 
 class Segment:
-    """One segment, mapped: `view` and `octets` are its bytes, `first` is the position of byte 0.
+    """One segment: `view` and `octets` are its bytes, `first` is the position of byte 0.
 
-    Shared with the writer's page cache: what the writer appends appears here without reading again.
+    A plain one is mapped and shared with the writer's page cache: what the writer appends appears here without reading
+    again. An archived one is unpacked when its bytes are first asked for; `fault` tells then what is wrong with the file.
     """
 
-    def __init__(self, directory: Path, first: int) -> None:
+    def __init__(self, directory: Path, first: int, until: int = 0) -> None:
+        """`until` is where the next segment begins, 0 for none: how long an archived one is whose header is damaged."""
         self.first = first
         self.path = segment_path(directory, first)
-        self.bytes: mmap.mmap | bytes = b""
+        self.archived = False
+        self.fault = ""
+        try:
+            self._open(until)
+        except OSError as error:
+            raise JournalError(f"{self.path} cannot be read: {error.strerror}", first) from error
+        self.end = first + self.size
+
+    def _open(self, until: int) -> None:
+        mapped: mmap.mmap | bytes = b""
         try:
             with self.path.open("rb") as file:
                 self.size = file.seek(0, 2)
                 if self.size:
-                    self.bytes = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
+                    mapped = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            packed = archive_of(self.path)
+            try:
+                size = unpacked_size(packed)
+            except FileNotFoundError:
+                size = None
+            if size is None and not packed.exists():
+                raise
+            self.path, self.archived = packed, True
+            self.size = until - self.first if until else size or 0
+            return
+        self.bytes = mapped
+
+    @cached_property
+    def bytes(self) -> mmap.mmap | bytes:
+        """All of it."""
+        try:
+            octets, self.fault = unpack(self.path, self.size)
         except OSError as error:
-            raise JournalError(f"{self.path} cannot be read: {error.strerror}", first) from error
-        self.end = first + self.size
-        self.view = memoryview(self.bytes)
-        self.octets: Octets = np.frombuffer(self.view, np.uint8)
+            raise JournalError(f"{self.path} cannot be read: {error.strerror}", self.first) from error
+        return octets
+
+    @cached_property
+    def view(self) -> memoryview:
+        """The same, for slices that copy nothing."""
+        return memoryview(self.bytes)
+
+    @cached_property
+    def octets(self) -> Octets:
+        """The same as uint8[size]."""
+        return np.frombuffer(self.view, np.uint8)
 
     def is_zero(self, begin: int, end: int) -> bool:
         """Are the bytes `begin` to `end` of the file all zero?"""
@@ -97,6 +136,7 @@ class Segments:
         self.directory = directory
         self.firsts = firsts(directory)
         self._mapped: OrderedDict[int, Segment] = OrderedDict()
+        self._unpacked: OrderedDict[int, Segment] = OrderedDict()
 
     def refresh(self) -> None:
         """Look into the directory again."""
@@ -122,6 +162,12 @@ class Segments:
     def forget(self, first: int) -> None:
         """Drop the mapping: the file has changed its size or is gone."""
         self._mapped.pop(first, None)
+        self._unpacked.pop(first, None)
+
+    def let_go(self, position: int) -> None:
+        """Keep nothing of what lies in front of `position` in memory."""
+        for first in [first for first in self._mapped if self._mapped[first].end <= position]:
+            self.forget(first)
 
     def _index(self, position: int) -> int:
         return bisect_right(self.firsts, position) - 1
@@ -130,11 +176,14 @@ class Segments:
         if not 0 <= index < len(self.firsts):
             return None
         first = self.firsts[index]
-        segment = self._mapped.get(first)
-        if segment is None:
-            segment = self._mapped[first] = Segment(self.directory, first)
-            if len(self._mapped) > MAPPED_MAX:
-                self._mapped.popitem(last=False)
-        else:
-            self._mapped.move_to_end(first)
+        kept = self._unpacked if first in self._unpacked else self._mapped
+        segment = kept.get(first)
+        if segment is not None:
+            kept.move_to_end(first)
+            return segment
+        segment = Segment(self.directory, first, self.firsts[index + 1] if index + 1 < len(self.firsts) else 0)
+        kept, most = (self._unpacked, UNPACKED_MAX) if segment.archived else (self._mapped, MAPPED_MAX)
+        kept[first] = segment
+        if len(kept) > most:
+            kept.popitem(last=False)
         return segment

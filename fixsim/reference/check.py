@@ -2,7 +2,7 @@
 
 Feed every ExecutionReport(8) and OrderCancelReject(9), of all sessions, in the order they were said. The
 first thing that does not hold raises AssertionError, which names the rule and shows the report. Orders are
-told apart by OrderID(37); corrections and busts (150=G, H) are not expected.
+told apart by OrderID(37).
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from fixsim.reference.message import Field
 from fixsim.reference.number import places, read_number
 
 REQUIRED: Final = {b"8": (37, 11, 17, 150, 39, 55, 54, 151, 14, 6), b"9": (37, 11, 41, 39, 434, 102)}
-OPEN: Final = frozenset({b"0", b"1"})
+OPEN: Final = frozenset({b"0", b"1", b"9"})
 ENDS: Final = {b"4": b"4", b"C": b"C", b"3": b"3"}  # ExecType(150) that ends an order -> its OrdStatus(39)
-ORD_STATUSES: Final = frozenset({b"0", b"1", b"2", b"3", b"4", b"8", b"C"})
-EXEC_TYPES: Final = frozenset({b"0", b"3", b"4", b"5", b"8", b"C", b"F", b"I"})
+ORD_STATUSES: Final = frozenset({b"0", b"1", b"2", b"3", b"4", b"8", b"9", b"C"})
+EXEC_TYPES: Final = frozenset({b"0", b"3", b"4", b"5", b"8", b"9", b"C", b"D", b"F", b"G", b"H", b"I"})
 WIDE: Final = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
@@ -33,6 +33,8 @@ class Life:
     cum: Decimal = Decimal(0)
     notional: Decimal = Decimal(0)
     status: bytes = b"0"
+    #: Quantity, price and ExecID(17) of its trades by match id, as they were told last.
+    trades: dict[bytes, tuple[Decimal, Decimal, bytes]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -116,16 +118,17 @@ class ReportChecker:
         report.must(exec_type in EXEC_TYPES, "150 is an ExecType of FIX 4.4 in use")
         report.must(status in ORD_STATUSES, "39 is an OrdStatus of FIX 4.4 in use")
         self._see_exec_id(report)
-        trade = exec_type == b"F"
-        for tag in (32, 31, 527):
-            report.must((report.get(tag) is not None) == trade, f"{tag} is there on a trade, and only there")
+        for tag, types in ((32, b"FG"), (31, b"FG"), (527, b"FGH"), (19, b"GH")):
+            belongs = (exec_type or b"") in types
+            report.must((report.get(tag) is not None) == belongs, f"{tag} is there on a trade, and only there")
         report.must((report.get(103) is not None) == (exec_type == b"8" or status == b"8"), "103 says why")
         if status == b"8":
             self._see_refusal(report)
             return
         self._see_quantities(report)
         steps = {b"0": self._see_new, b"5": self._see_replaced, b"F": self._see_trade}
-        steps |= {b"I": self._see_status, b"8": self._see_status}
+        steps |= {b"G": self._see_amended, b"H": self._see_amended}
+        steps |= {b"I": self._see_status, b"8": self._see_status, b"9": self._see_aside, b"D": self._see_aside}
         steps.get(exec_type or b"", self._see_end)(report)
         self._see_average(report)
 
@@ -150,7 +153,8 @@ class ReportChecker:
         if status in OPEN:
             report.must(qty == cum + leaves, "38 = 14 + 151 while the order is open")
             report.must(leaves > 0, "an open order has something left")
-            report.must((status == b"1") == (cum > 0), "39=1 when part is filled, 39=0 when nothing is")
+            expected = b"9" if status == b"9" else b"1" if cum else b"0"
+            report.must(status == expected, "39=1 when part is filled, 39=0 when nothing is")
         else:
             report.must(leaves == 0, "151=0 once the order is closed")
             report.must((status == b"2") == (cum == qty), "39=2 when all is filled, and only then")
@@ -188,7 +192,28 @@ class ReportChecker:
         life.cum += last_qty
         life.notional = WIDE.add(life.notional, WIDE.multiply(last_qty, last_px))
         life.status = report.get(39) or b""
+        life.trades[report.get(527) or b""] = (last_qty, last_px, report.get(17) or b"")
         self._see_match(report)
+
+    def _see_amended(self, report: Report) -> None:
+        """A trade corrected (150=G) or busted (150=H): what it was is not counted any more."""
+        life = self._life(report)
+        self._must_be_current(report, life)
+        was = life.trades.get(report.get(527) or b"")
+        report.must(was is not None, "527 names a trade of this order")
+        assert was is not None
+        corrected = report.get(150) == b"G"
+        qty, price = (report.number(32), report.number(31)) if corrected else (Decimal(0), Decimal(0))
+        report.must(report.get(19) == was[2], f"19 is the ExecID {was[2]!r} that spoke of the trade before")
+        report.must(was[0] > 0 and qty <= was[0], "a trade only becomes less, and ends with a bust")
+        report.must(report.number(14) == life.cum - was[0] + qty, "14 falls by what the trade has lost")
+        if life.status not in OPEN:
+            closed = b"4" if life.status == b"2" and qty < was[0] else life.status
+            report.must(report.get(39) == closed, "an order that is closed stays closed")
+        life.cum += qty - was[0]
+        life.notional = WIDE.add(WIDE.subtract(life.notional, WIDE.multiply(was[0], was[1])), WIDE.multiply(qty, price))
+        life.status = report.get(39) or b""
+        life.trades[report.get(527) or b""] = (qty, price, report.get(17) or b"")
 
     def _see_match(self, report: Report) -> None:
         match_id, order_id = report.get(527) or b"", report.get(37) or b""
@@ -202,6 +227,17 @@ class ReportChecker:
         self.matched.add(match_id)
         report.must(first.terms == terms, "both sides share symbol, quantity, price and time")
         report.must(first.side != side and first.order_id != order_id, "a match has a buyer and a seller")
+
+    def _see_aside(self, report: Report) -> None:
+        """Suspended while trading is halted, or back in the book: nothing but the status changes."""
+        life = self._open_life(report)
+        self._must_be_current(report, life)
+        suspended = report.get(150) == b"9"
+        report.must((report.get(39) == b"9") == suspended, "39=9 while the order is suspended")
+        report.must((report.get(636) == b"Y") != suspended, "636=Y when it works again")
+        report.must((report.get(378) is None) == suspended, "378 says why it was restated")
+        report.must(report.number(14) == life.cum, "14 changes only by a trade")
+        life.status = report.get(39) or b""
 
     def _see_end(self, report: Report) -> None:
         """Cancelled or expired, asked for (with 41) or not."""

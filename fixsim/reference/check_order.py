@@ -4,15 +4,15 @@ from decimal import Decimal
 from typing import Final
 
 from fixsim.reference.listing import Listing
-from fixsim.reference.message import Inbound
+from fixsim.reference.message import Field, Inbound
 from fixsim.reference.number import EXACT, read_number
 from fixsim.reference.report import Refusal
 
 LIMIT: Final = b"2"
 ORD_TYPES: Final = frozenset({b"1", LIMIT})
-TIMES_IN_FORCE: Final = frozenset({b"0", b"1", b"3", b"4"})
+TIMES_IN_FORCE: Final = frozenset({b"0", b"1", b"2", b"3", b"4", b"6", b"7"})
 SIDES: Final = frozenset({b"1", b"2", b"5", b"6"})
-HANDLING: Final = frozenset({b"1", b"2", b"3", b"4", b"5"})
+HANDLING: Final = frozenset({b"1", b"2", b"3", b"4", b"5", b"J", b"K"})
 
 TEXT_BYTES_MAX: Final = 64
 ROUTE_BYTES_MAX: Final = 240
@@ -56,18 +56,37 @@ def unsupported_type(message: Inbound) -> bytes | None:
         return b"Unsupported OrdType(40)"
     if (message.get(59) or b"0") not in TIMES_IN_FORCE:
         return b"Unsupported TimeInForce(59)"
-    return unsupported_tag(message)
+    return unsupported_tag(message, message.get(59) or b"0")
 
 
-def unsupported_tag(message: Inbound) -> bytes | None:
+def unsupported_tag(message: Inbound, time_in_force: bytes) -> bytes | None:
     """The text of the refusal for the first tag that asks for what is not offered."""
     for tag, name in UNSUPPORTED.items():
         value = message.get(tag)
         if value is None or (tag == 110 and read_number(value) == 0):
             continue
-        if tag == 18 and HANDLING.issuperset(value.split(b" ")):
+        words = value.split(b" ")
+        if tag == 18 and HANDLING.issuperset(words) and not (b"J" in words and b"K" in words):
+            continue
+        if tag in (126, 432) and time_in_force == b"6":
             continue
         return b"Unsupported %s(%d)" % (name, tag)
+    return None
+
+
+def terms(message: Inbound) -> tuple[Field, ...]:
+    """What every report of the order repeats of 18, 432 and 126."""
+    halting = b" ".join(word for word in (b"J", b"K") if word in (message.get(18) or b"").split(b" "))
+    dates = message.echo(432, 126) if message.get(59) == b"6" else []
+    return (*([(18, halting)] if halting else []), *dates)
+
+
+def changed_term(message: Inbound, own: tuple[Field, ...]) -> bytes | None:
+    """The text of the refusal when a G asks for another 18, 432 or 126 than the order has."""
+    given = dict([*message.echo(432, 126), *(term for term in terms(message) if term[0] == 18)])
+    for tag, name in ((18, b"ExecInst(18)"), (432, b"ExpireDate(432)"), (126, b"ExpireTime(126)")):
+        if tag in given and given[tag] != dict(own).get(tag):
+            return name + b" differs from the order's"
     return None
 
 

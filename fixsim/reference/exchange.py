@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, localcontext
 from typing import Final, NamedTuple
 
+from fixsim.config.breakers import Breaker, MarketBreaker
 from fixsim.reference import check_order as rules
 from fixsim.reference.book import Book, Fill, Order
+from fixsim.reference.breakers import Breakers
 from fixsim.reference.inquiry import Inquiries
 from fixsim.reference.listing import Board, Listing, Permission
 from fixsim.reference.message import Field, Inbound, Wire
-from fixsim.reference.number import EXACT, read_number, show_time, trading_day
+from fixsim.reference.number import EXACT, read_date, read_number, read_time, show_time, trading_day
+from fixsim.reference.operator import Interventions, Ledger
+from fixsim.reference.phases import CONTINUOUS, HALTED, SHUT, Floor, Happening
 from fixsim.reference.report import (
     Execution,
     Occasion,
@@ -27,23 +31,30 @@ from fixsim.reference.report import (
     order_report,
     refusal_report,
 )
+from fixsim.reference.risk import RiskDesk
 
 CANCELED: Final = b"4"
 EXPIRED: Final = b"C"
 DAY: Final = b"0"
 GOOD_TILL_CANCEL: Final = b"1"
+GOOD_TILL_DATE: Final = b"6"
+#: What does not outlive its day: Day, at the opening, at the close.
+FOR_A_DAY: Final = (DAY, b"2", b"7")
 FILL_OR_KILL: Final = b"4"
 ANYTHING: Final = Permission()
 
+#: Words of the configuration, in the order owners are asked.
+SCOPES: Final = ("session", "firm", "account", "instrument")
+
 #: Tags without which a message cannot be answered by its own kind of answer.
 NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
-    b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"x": (320,), b"V": (262,),
+    b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"q": (11, 530), b"x": (320,), b"V": (262,),
 }  # fmt: skip
 
 TOO_LATE: Final = Refusal(b"0", b"Too late to cancel")
 UNKNOWN: Final = Refusal(b"1", b"Unknown order")
+RATE: Final = b"Message rate exceeded"
 DUPLICATE: Final = Refusal(b"6", b"Duplicate ClOrdID(11)")
-HALTED: Final = b"Instrument is halted"
 
 #: One resting order: session, ClOrdID, OrderID, LeavesQty, CumQty, OrderQty.
 Resting = tuple[str, bytes, int, Decimal, Decimal, Decimal]
@@ -58,7 +69,7 @@ class BookState(NamedTuple):
     asks: Ladder
 
 
-class ReferenceExchange:
+class ReferenceExchange(Interventions):
     """All books and every order ever accepted; ids are counters from 1."""
 
     def __init__(
@@ -68,15 +79,23 @@ class ReferenceExchange:
         *,
         avg_px_decimals: int = 6,
         timestamp_digits: int = 3,
+        breakers: dict[str, Breaker] | None = None,
+        market_breaker: MarketBreaker | None = None,
+        risk: RiskDesk | None = None,
     ) -> None:
         self.board = Board.of(listings)
         self.permissions = permissions or {}
+        self.risk = risk or RiskDesk()
         self.avg_px_decimals, self.timestamp_digits = avg_px_decimals, timestamp_digits
         self.books: dict[str, Book] = {symbol: Book() for symbol in self.board.listed}
-        self.halted: set[str] = set()
+        self.floor = Floor(self.board, self.books)
+        self.breakers = Breakers(self.floor, breakers or {}, market_breaker)
+        for listing in self.board.listed.values():
+            self.breakers.begin(listing, self.books[listing.symbol])
         self.names: dict[tuple[str, bytes], Order] = {}  # every ClOrdID accepted, of orders and requests
         self.open: dict[int, Order] = {}  # by OrderID, in the order they were accepted
         self.order_id = self.exec_id = self.match_id = 0  # the last ones given out
+        self.ledger = Ledger()
         self.inquiries = Inquiries(self.board, self.books)
         self._now_ns = 0
         self._handlers: dict[bytes, Callable[[str, Inbound], Iterable[Reply]]] = {
@@ -84,6 +103,7 @@ class ReferenceExchange:
             b"F": self._cancel,
             b"G": self._replace,
             b"H": self._order_status,
+            b"q": self._mass_cancel,
             b"x": self.inquiries.security_list,
             b"V": self.inquiries.market_data,
         }
@@ -97,6 +117,8 @@ class ReferenceExchange:
         """
         self._now_ns = now_ns
         message = Inbound(wire)
+        if self.risk.says_too_much(session, now_ns) == "reject":
+            return [self._refuse_for_rate(session, message)]
         handler = self._handlers.get(message.msg_type)
         if handler is None:
             return [Reply(session, business_reject(message, b"3", b"Unsupported Message Type"))]
@@ -104,10 +126,11 @@ class ReferenceExchange:
             text = b"Conditionally Required Field Missing"
             return [Reply(session, business_reject(message, b"5", text))]
         with localcontext(EXACT):
-            return list(handler(session, message))
+            self._let_know()
+            return [*handler(session, message), *self._happen(self.breakers.mind(now_ns))]
 
     def expire(self, now_ns: int) -> list[Reply]:
-        """A new trading day's first deadline: resting Day orders accepted on an earlier date are over.
+        """A new trading day's first deadline: what was good for an earlier date, or until one, is over.
 
         Only the current ids of open orders are known afterwards.
         """
@@ -115,23 +138,97 @@ class ReferenceExchange:
         over = [
             order
             for order in self.open.values()
-            if order.time_in_force == DAY and order.day < trading_day(now_ns)
+            if self.board.listed[order.symbol].schedule is None
+            and (
+                (order.time_in_force in FOR_A_DAY and order.day < trading_day(now_ns))
+                or (order.last_day is not None and order.last_day < trading_day(now_ns))
+            )
         ]
+        replies = self._end(over)
+        current = [((order.session, order.cl_ord_id), order) for order in self.open.values()]
+        self.names = dict(current)
+        return replies
+
+    def know(self, listing: Listing) -> None:
+        """There is an instrument, whether or not an order was the first to name it."""
+        self.board.create(listing)
+        self.breakers.begin(listing, self.books.setdefault(listing.symbol, Book()))
+
+    def run_out(self, now_ns: int) -> list[Reply]:
+        """A time has come: orders whose ExpireTime(126) is not later are over, the earliest first."""
+        self._now_ns = now_ns
+        over = [order for order in self.open.values() if order.until_ns is not None and order.until_ns <= now_ns]
+        return self._end(sorted(over, key=lambda order: (order.until_ns, order.order_id)))
+
+    def end_day(self, symbol: str, day: int, now_ns: int) -> list[Reply]:
+        """The trading day `day` of a scheduled instrument is over."""
+        self._now_ns = now_ns
+        return self._end(
+            [
+                order
+                for order in self.open.values()
+                if order.symbol == symbol
+                and (order.time_in_force in FOR_A_DAY or (order.last_day is not None and order.last_day <= day))
+            ]
+        )
+
+    def _end(self, over: Iterable[Order]) -> list[Reply]:
         replies = []
         with localcontext(EXACT):
             for order in over:
                 self._take_out(order, EXPIRED)
                 replies.append(self._report(order, b"C"))
-        current = [((order.session, order.cl_ord_id), order) for order in self.open.values()]
-        self.names = dict(current)
         return replies
 
-    def halt(self, symbol: str) -> None:
-        """No D and no G for `symbol` until it is resumed."""
-        self.halted.add(symbol)
+    def move(self, symbol: str, phase: str, now_ns: int) -> list[Reply]:
+        """The instrument goes on with `phase`, by its name."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            return [*self._moved(symbol, phase)]
 
-    def resume(self, symbol: str) -> None:
-        self.halted.discard(symbol)
+    def _moved(self, symbol: str, phase: str) -> Iterator[Reply]:
+        yield from self._happen(self.breakers.leave_call(symbol, phase))
+        yield from self._happen(self.breakers.mind(self._now_ns))
+
+    def step(self, symbol: str, phase: str, now_ns: int) -> list[Reply]:
+        """The schedule of an instrument goes on to `phase`."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            self._let_know()
+            return [*self._happen(self.breakers.step(symbol, phase, now_ns))]
+
+    def due(self, now_ns: int) -> list[Reply]:
+        """A time has come: calls end, windows move, limit states and halts have lasted."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            self._let_know()
+            return [*self._happen(self.breakers.due(now_ns)), *self._happen(self.breakers.mind(now_ns))]
+
+    def _let_know(self) -> None:
+        for watch in self.breakers.watches.values():
+            watch.now_ns = self._now_ns
+
+    def _happen(self, happenings: Iterable[Happening | Fill]) -> Iterator[Reply]:
+        """Say what happens to orders that nobody asked for."""
+        for what in happenings:
+            if isinstance(what, Fill):
+                yield from self._trade([what])
+                continue
+            if not what.order.is_open:
+                self.open.pop(what.order.order_id, None)
+            yield self._report(what.order, what.exec_type, reason=what.reason)
+
+    @property
+    def halted(self) -> set[str]:
+        return {symbol for symbol, phase in self.floor.phases.items() if phase == HALTED}
+
+    def halt(self, symbol: str, now_ns: int = 0) -> list[Reply]:
+        """No D and no G for `symbol` until it is resumed."""
+        return self.move(symbol, HALTED, now_ns)
+
+    def resume(self, symbol: str, now_ns: int = 0) -> list[Reply]:
+        """Back to continuous trading, if it is halted."""
+        return self.move(symbol, CONTINUOUS, now_ns) if symbol in self.halted else []
 
     # ------------------------------------------------------------ what can be seen of it
 
@@ -140,9 +237,9 @@ class ReferenceExchange:
         return {name: BookState(_ladder(book.bids), _ladder(book.asks)) for name, book in self.books.items()}
 
     def digest(self) -> str:
-        """SHA-256 of books, counters and halts; equal decimals count as equal however they are written."""
+        """SHA-256 of books, counters and phases; equal decimals count as equal however they are written."""
         counters = (self.order_id, self.exec_id, self.match_id)
-        told = hashlib.sha256(repr((counters, sorted(self.halted))).encode())
+        told = hashlib.sha256(repr((counters, sorted(self.floor.phases.items()))).encode())
         for symbol, book in sorted(self.state().items()):
             for ladder in book:
                 for price, queue in ladder:
@@ -163,7 +260,10 @@ class ReferenceExchange:
         refusal = self._refuse_order(session, message, listing)
         if refusal is None:
             assert listing is not None
-            yield from self._accept(self._open_order(session, message, listing))
+            order = self._open_order(session, message, listing)
+            self.risk.accepted(order, message, listing, self.books[listing.symbol], self._now_ns)
+            order.worst = self.risk.worst(order)
+            yield from self._accept(order)
         else:
             yield self._refuse(session, message, refusal, seen if refusal is DUPLICATE else None)
 
@@ -173,21 +273,26 @@ class ReferenceExchange:
             return Refusal(b"99", text)
         if listing is None:
             return Refusal(b"1", b"Unknown Symbol(55)")
-        if listing.symbol in self.halted:
-            return Refusal(b"2", HALTED)
+        if text := SHUT.get(self.floor.phase(listing.symbol)):
+            return Refusal(b"2", text)
         if text := rules.unsupported_type(message):
             return Refusal(b"11", text)
+        if refusal := self.floor.refuse(message, listing.symbol, self._now_ns):
+            return refusal
         if message.get(54) not in rules.SIDES:
             return Refusal(b"11", b"Unsupported Side(54)")
         if not self.permissions.get(session, ANYTHING).allows(message):
             return Refusal(b"0", b"Not permitted")
+        if refusal := self.risk.standing(session, message, message.get(1)):
+            return refusal
         if (session, _id(message)) in self.names:
             return DUPLICATE
         if refusal := rules.wrong_qty(message, listing):
             return refusal
         if text := rules.wrong_price(message, listing):
             return Refusal(b"99", text)
-        return None
+        book, orders = self.books.get(listing.symbol) or Book(), list(self.open.values())
+        return self.risk.refuse_order(session, message, listing, book, orders, self.board.listed, self._now_ns)
 
     def _refuse(self, session: str, message: Inbound, refusal: Refusal, owner: Order | None) -> Reply:
         occasion = self._occasion(b"8", _id(message), message.route)
@@ -201,8 +306,8 @@ class ReferenceExchange:
         """Give a good order its id and its place among the open ones."""
         side, ord_type, qty = message.get(54), message.get(40), read_number(message.get(38))
         assert side is not None and ord_type is not None and qty is not None
-        self.board.create(listing)
-        self.books.setdefault(listing.symbol, Book())
+        self.floor.phases.setdefault(listing.symbol, self.floor.phase(listing.symbol))
+        self.know(listing)
         self.order_id += 1
         order = Order(
             session=session,
@@ -217,7 +322,12 @@ class ReferenceExchange:
             day=trading_day(self._now_ns),
             account=message.get(1),
             route=message.route,
+            terms=rules.terms(message),
+            instructions=frozenset((message.get(18) or b"").split(b" ")) & {b"J", b"K"},
         )
+        if order.time_in_force == GOOD_TILL_DATE:
+            order.last_day, order.until_ns = read_date(message.get(432)), read_time(message.get(126))
+        order.waits = self.floor.waits(order)
         self.names[session, order.cl_ord_id] = order
         self.open[order.order_id] = order
         return order
@@ -226,23 +336,31 @@ class ReferenceExchange:
         """The order is acknowledged, trades, and what may not rest is cancelled."""
         book = self.books[order.symbol]
         yield self._report(order, b"0")
-        rests = order.ord_type == rules.LIMIT and order.time_in_force in (DAY, GOOD_TILL_CANCEL)
+        if order.waits or self.floor.phase(order.symbol) != CONTINUOUS:
+            yield from self._trade(self.floor.put(order))
+            return
+        rests = order.ord_type == rules.LIMIT and order.time_in_force in (DAY, GOOD_TILL_CANCEL, GOOD_TILL_DATE)
         if order.time_in_force != FILL_OR_KILL or book.can_fill(order):
             yield from self._trade(book.place(order, rests=rests))
-        if order.is_open and not rests:
+            yield from self._happen(self.breakers.go_on(book, order, self._now_ns))
+        if order.is_open and not rests and order not in book.own(order):
             order.close(CANCELED)
             yield self._report(order, b"4")
         if not order.is_open:
-            del self.open[order.order_id]
+            self.open.pop(order.order_id, None)
 
     def _trade(self, fills: Iterable[Fill]) -> Iterator[Reply]:
-        """Both sides of each fill, the taker first."""
-        for taker, maker, price, qty in fills:
+        """Both sides of each fill, the taker first; in an auction the buyer, and nobody has added or removed liquidity."""
+        for taker, maker, price, qty, auction in fills:
             self.match_id += 1
-            yield self._report(taker, b"F", execution=Execution(price, qty, self.match_id, b"2"))
-            yield self._report(maker, b"F", execution=Execution(price, qty, self.match_id, b"1"))
-            if not maker.is_open:
-                del self.open[maker.order_id]
+            for order in (taker, maker):
+                self.risk.traded(order, price, qty, self.board.listed[order.symbol])
+            removed, added = (None, None) if auction else (b"2", b"1")
+            yield self._report(taker, b"F", execution=Execution(price, qty, self.match_id, removed))
+            yield self._report(maker, b"F", execution=Execution(price, qty, self.match_id, added))
+            for order in (taker, maker) if auction else (maker,):
+                if not order.is_open:
+                    del self.open[order.order_id]
 
     # ------------------------------------------------------------ F, G and H
 
@@ -257,6 +375,7 @@ class ReferenceExchange:
         if refusal is not None or order is None:
             yield self._reject_request(session, message, order, refusal or UNKNOWN)
             return
+        self.risk.requested(order, self._now_ns, ordering=False)
         self._take_out(order, CANCELED)
         self.names[session, name] = order
         yield self._report(order, b"4", request=message)
@@ -273,14 +392,21 @@ class ReferenceExchange:
             yield self._reject_request(session, message, order, refusal or UNKNOWN)
             return
         price, qty = read_number(message.get(44)), read_number(message.get(38))
-        assert price is not None and qty is not None
-        fills = self.books[order.symbol].replace(order, price, qty)
+        assert qty is not None
+        fills: Iterator[Fill]
+        if order.waits or self.floor.phase(order.symbol) != CONTINUOUS:
+            fills = self.floor.replace(order, price, qty)
+        else:
+            assert price is not None, "a market order rests in calls only"
+            fills = self.books[order.symbol].replace(order, price, qty)
+        self.risk.replaced(order, self._now_ns)
         former, order.cl_ord_id = order.cl_ord_id, name
         self.names[session, name] = order
         yield self._report(order, b"5", request=message, former=former)
         yield from self._trade(fills)
+        yield from self._happen(self.breakers.go_on(self.books[order.symbol], order, self._now_ns))
         if not order.is_open:
-            del self.open[order.order_id]
+            self.open.pop(order.order_id, None)
 
     def _named(self, session: str, message: Inbound) -> Order | None:
         """The order that OrigClOrdID(41) names now, if symbol and side are its own."""
@@ -306,16 +432,78 @@ class ReferenceExchange:
         listing = self.board.listed[order.symbol]
         qty_refusal = rules.wrong_qty(message, listing)
         text: bytes | None
-        if order.symbol in self.halted:
-            text = HALTED
+        if shut := SHUT.get(self.floor.phase(order.symbol)):
+            text = shut
         elif message.get(40) != order.ord_type:
             text = b"OrdType(40) differs from the order's"
         elif message.get(59) not in (None, order.time_in_force):
             text = b"TimeInForce(59) differs from the order's"
         else:
-            text = rules.unsupported_tag(message) or (qty_refusal and qty_refusal.text)
+            text = rules.unsupported_tag(message, order.time_in_force) or rules.changed_term(message, order.terms)
+            text = text or (qty_refusal and qty_refusal.text)
             text = text or rules.wrong_price(message, listing)
+        return Refusal(b"2", text) if text else self._refuse_for_risk(message, order)
+
+    def _refuse_for_risk(self, message: Inbound, order: Order) -> Refusal | None:
+        """What limits have against a G that is good by itself."""
+        refusal = self.risk.standing(order.session, message, order.account)
+        if refusal is not None:
+            return Refusal(b"2", refusal.text)
+        qty, orders = read_number(message.get(38)), list(self.open.values())
+        assert qty is not None
+        price, book = read_number(message.get(44)), self.books[order.symbol]
+        text = self.risk.refuse_replace(order, price, qty, book, orders, self.board.listed, self._now_ns)
         return Refusal(b"2", text) if text else None
+
+    def _refuse_for_rate(self, session: str, message: Inbound) -> Reply:
+        """The session says too much: refused in the way of its kind."""
+        if message.msg_type not in (b"D", b"F", b"G"):
+            return Reply(session, business_reject(message, b"0", RATE))
+        if any(message.get(tag) is None for tag in NEEDED[message.msg_type]):
+            return Reply(session, business_reject(message, b"5", b"Conditionally Required Field Missing"))
+        if message.msg_type == b"D":
+            return self._refuse(session, message, Refusal(b"3", RATE), None)
+        order = self._named(session, message)
+        return self._reject_request(session, message, order, Refusal(b"1" if order is None else b"2", RATE))
+
+    # ------------------------------------------------------------ what limits do by themselves
+
+    def look_at_risk(self, now_ns: int) -> list[Reply]:
+        """A new day's sums, new marks; what is cancelled because somebody has lost too much."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            lost = self.risk.tick(self.books, self.board.listed, now_ns)
+            return [
+                reply
+                for owner in sorted(lost, key=lambda owner: (SCOPES.index(owner.scope), owner.name))
+                for reply in self._withdraw(owner.scope, owner.name, b"8")
+            ]
+
+    def kill(self, scope: str, name: str, now_ns: int) -> list[Reply]:
+        """Turn a kill switch on: whom it names is blocked, and what rests of it is cancelled."""
+        self._now_ns = now_ns
+        if (scope, name) not in self.risk.switches:
+            self.risk.switches.append((scope, name))
+        with localcontext(EXACT):
+            return self._withdraw(scope, name, b"8")
+
+    def unkill(self, scope: str, name: str) -> None:
+        """Lift it."""
+        self.risk.switches = [switch for switch in self.risk.switches if switch != (scope, name)]
+
+    def gone(self, session: str, now_ns: int, reason: bytes, *, keeps_gtc: bool) -> list[Reply]:
+        """A session did not come back in time: its orders are cancelled."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            return self._withdraw("session", session, reason, keeps_gtc=keeps_gtc)
+
+    def _withdraw(self, scope: str, name: str, reason: bytes, *, keeps_gtc: bool = False) -> list[Reply]:
+        replies = []
+        for order in [order for order in self.open.values() if self.risk.belongs(order, scope, name)]:
+            if not (keeps_gtc and order.time_in_force == GOOD_TILL_CANCEL):
+                self._take_out(order, CANCELED)
+                replies.append(self._report(order, b"4", reason=reason))
+        return replies
 
     def _reject_request(self, session: str, message: Inbound, order: Order | None, refusal: Refusal) -> Reply:
         return Reply(session, cancel_reject(message, order, refusal, self._time()))
@@ -333,7 +521,7 @@ class ReferenceExchange:
     # ------------------------------------------------------------ reports
 
     def _take_out(self, order: Order, status: bytes) -> None:
-        self.books[order.symbol].cancel(order, status)
+        self.floor.take_out(order, status)
         del self.open[order.order_id]
 
     def _report(
@@ -344,10 +532,11 @@ class ReferenceExchange:
         request: Inbound | None = None,
         former: bytes | None = None,
         execution: Execution | None = None,
+        reason: bytes | None = None,
     ) -> Reply:
         """Tell the owner of `order` what happened; an answer to a `request` has its id and its routing."""
         if request is None:
-            occasion = self._occasion(exec_type, order.cl_ord_id, order.route, None, execution)
+            occasion = self._occasion(exec_type, order.cl_ord_id, order.route, None, execution, reason)
         else:
             occasion = self._occasion(exec_type, _id(request), request.route, former or order.cl_ord_id)
         return self._say(order, occasion)
@@ -367,13 +556,16 @@ class ReferenceExchange:
         route: tuple[Field, ...],
         orig: bytes | None = None,
         execution: Execution | None = None,
+        reason: bytes | None = None,
     ) -> Occasion:
         """What happened now, under the next ExecID."""
         self.exec_id += 1
-        return Occasion(exec_type, self.exec_id, self._time(), cl_ord_id, route, orig, execution=execution)
+        return Occasion(exec_type, self.exec_id, self._time(), cl_ord_id, route, orig, execution=execution, restatement=reason)
 
     def _say(self, order: Order, occasion: Occasion) -> Reply:
         listing = self.board.listed[order.symbol]
+        if occasion.exec_type == b"F" and occasion.execution is not None:
+            self.ledger.note(order, occasion.exec_id, occasion.execution)
         return Reply(order.session, order_report(order, listing, occasion, self.avg_px_decimals))
 
     def _time(self) -> bytes:

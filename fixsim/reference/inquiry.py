@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from fixsim.reference.book import Book, Side
+from fixsim.reference.book import ANY_PRICE, Book, Side
 from fixsim.reference.listing import Board, Listing
 from fixsim.reference.message import Field, Inbound
 from fixsim.reference.number import show_number
@@ -97,8 +97,10 @@ class Inquiries:
 
 
 def _levels(side: Side, listing: Listing) -> Iterator[list[Field]]:
-    """One row per price: 270, 271, 346."""
+    """One row per price: 270, 271, 346; market orders have none."""
     for price, queue in side:
+        if price == ANY_PRICE:
+            continue
         total = sum((order.leaves for order in queue), start=listing.lot_size * 0)
         yield [
             (270, show_number(price, listing.price_decimals)),
@@ -108,8 +110,10 @@ def _levels(side: Side, listing: Listing) -> Iterator[list[Field]]:
 
 
 def _orders(side: Side, listing: Listing) -> Iterator[list[Field]]:
-    """One row per order: 270, 271, 37."""
+    """One row per order: 270, 271, 37; none for market orders."""
     for price, queue in side:
+        if price == ANY_PRICE:
+            continue
         for order in queue:
             yield [
                 (270, show_number(price, listing.price_decimals)),

@@ -28,6 +28,8 @@ class Listing:
     max_qty: Decimal
     currency: str
     highest_price: Decimal
+    reference_price: Decimal | None = None
+    schedule: str | None = None  # whose days it keeps; None for UTC dates
 
     @classmethod
     def of(cls, instrument: Instrument) -> "Listing":
@@ -40,6 +42,8 @@ class Listing:
             instrument.max_qty,
             instrument.currency,
             highest_price=instrument.price_ticks_max * instrument.tick_size,
+            reference_price=instrument.reference_price,
+            schedule=instrument.schedule,
         )
 
     @property

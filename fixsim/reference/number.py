@@ -8,6 +8,7 @@ from typing import Final
 NS_PER_DAY: Final = 86_400_000_000_000
 NUMBER: Final = re.compile(r"-?(\d+\.?\d*|\.\d+)", re.ASCII)
 NUMBER_BYTES_MAX: Final = 64
+TIME: Final = re.compile(rb"(\d{8})-(\d\d):(\d\d):(\d\d)(?:\.(\d{3}|\d{6}|\d{9}))?", re.ASCII)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Digits enough for any number that fits a frame; what would lose one raises instead.
@@ -52,6 +53,31 @@ def show_time(now_ns: int, digits: int) -> bytes:
     seconds, fraction = divmod(now_ns, 1_000_000_000)
     text = (EPOCH + timedelta(seconds=seconds)).strftime("%Y%m%d-%H:%M:%S")
     return (f"{text}.{fraction:09d}"[: len(text) + 1 + digits] if digits else text).encode()
+
+
+def read_date(text: bytes | None) -> int | None:
+    """`YYYYMMDD` as days since 1970-01-01, None if it is no date."""
+    return None if text is None or not re.fullmatch(rb"\d{8}", text, re.ASCII) else _days(text)
+
+
+def read_time(text: bytes | None) -> int | None:
+    """UTCTimestamp as ns since 1970 UTC, None if it is none; a second may be the 60th."""
+    found = TIME.fullmatch(text or b"")
+    days = _days(found[1]) if found else None
+    if found is None or days is None:
+        return None
+    hour, minute, second = (int(part) for part in found.group(2, 3, 4))
+    if hour > 23 or minute > 59 or second > 60:
+        return None
+    whole = ((days * 24 + hour) * 60 + minute) * 60 + second
+    return whole * 1_000_000_000 + int((found[5] or b"").ljust(9, b"0"))
+
+
+def _days(text: bytes) -> int | None:
+    try:
+        return (datetime(int(text[:4]), int(text[4:6]), int(text[6:]), tzinfo=UTC) - EPOCH).days
+    except ValueError:
+        return None
 
 
 def trading_day(now_ns: int) -> int:

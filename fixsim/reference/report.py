@@ -33,7 +33,7 @@ class Execution:
     price: Decimal
     qty: Decimal
     match_id: int
-    liquidity: bytes  # LastLiquidityInd(851): 1 added, 2 removed
+    liquidity: bytes | None  # LastLiquidityInd(851): 1 added, 2 removed; None in an auction
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,15 @@ class Occasion:
     orig_cl_ord_id: bytes | None = None
     ord_status_req_id: bytes | None = None
     execution: Execution | None = None
+    restatement: bytes | None = None  # ExecRestatementReason(378)
+    exec_ref_id: int | None = None  # ExecRefID(19): of the report that spoke of an amended trade before
 
 
 def order_report(order: Order, listing: Listing, occasion: Occasion, avg_px_decimals: int) -> list[Field]:
     """ExecutionReport(8) about an accepted order, as it now is."""
     price = None if order.price is None else show_number(order.price, listing.price_decimals)
     execution = occasion.execution
+    working = b"N" if order.waits else b"Y" if occasion.exec_type == b"D" else None
     return [
         (35, b"8"),
         *occasion.route,
@@ -61,19 +64,21 @@ def order_report(order: Order, listing: Listing, occasion: Occasion, avg_px_deci
         (11, occasion.cl_ord_id),
         *given((41, occasion.orig_cl_ord_id), (790, occasion.ord_status_req_id)),
         (17, b"%d" % occasion.exec_id),
+        *given((19, None if occasion.exec_ref_id is None else b"%d" % occasion.exec_ref_id)),
         (150, occasion.exec_type),
         (39, order.status),
-        *given((1, order.account)),
+        *given((378, occasion.restatement), (636, working), (1, order.account)),
+        *order.terms,
         (55, order.symbol.encode("latin-1")),
         (54, order.side),
         (38, show_number(order.qty, listing.qty_decimals)),
         (40, order.ord_type),
         *given((44, price)),
         (59, order.time_in_force),
-        *(_last(execution, listing) if execution else ()),
+        *(_last(execution, listing) if execution and execution.qty else ()),
         *_progress(order, listing, avg_px_decimals),
         (60, occasion.transact_time),
-        *(((527, b"%d" % execution.match_id), (851, execution.liquidity)) if execution else ()),
+        *(given((527, b"%d" % execution.match_id), (851, execution.liquidity)) if execution else ()),
     ]
 
 
@@ -107,7 +112,7 @@ def duplicate_report(
     avg_px_decimals: int,
 ) -> list[Field]:
     """Reject of a second order and status of the live first one in one (FIX 4.4 vol. 4, App. D, F.1.a)."""
-    assert order.price is not None, "only limit orders live on"
+    price = None if order.price is None else show_number(order.price, listing.price_decimals)
     return [
         (35, b"8"),
         *occasion.route,
@@ -120,7 +125,7 @@ def duplicate_report(
         *message.echo(1, 55, 54),
         (38, show_number(order.qty, listing.qty_decimals)),
         *message.echo(40),
-        (44, show_number(order.price, listing.price_decimals)),
+        *given((44, price)),
         *message.echo(59),
         *_progress(order, listing, avg_px_decimals),
         (60, occasion.transact_time),

@@ -94,6 +94,13 @@ class Conversation:
         #: Until then a Logon with 141=Y answers ours instead of asking for another restart.
         self.own_reset_ns = 0
 
+    def adopt(self, profile: SessionProfile, validator: Validator) -> None:
+        """Other settings from now on."""
+        self.profile, self.validator = profile, validator
+        self._tolerance_ns = span_ns(profile.sending_time_tolerance_s)
+        self.timers.adopt(profile)
+        self.gap.adopt(profile)
+
     # ---- state, numbers, what is said
 
     @property
@@ -139,7 +146,7 @@ class Conversation:
         if was_logged_on:
             self.events.append(LoggedOut(reason))
         if step is not Step.TRANSPORT_LOST:
-            self.events.append(Disconnect(reason))
+            self.events.append(Disconnect(reason, logged_out=step is Step.LOGOUT_TAKEN))
 
     # ---- gaps and restarts
 

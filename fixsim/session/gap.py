@@ -22,10 +22,14 @@ class Gap:
 
     def __init__(self, profile: SessionProfile) -> None:
         self._early: dict[int, int] = {}
+        self.adopt(profile)
+        self.clear()
+
+    def adopt(self, profile: SessionProfile) -> None:
+        """Other settings; what is kept stays kept."""
         self._early_max = profile.early_messages_max
         self._timeout_ns = span_ns(profile.resend_timeout_s)
         self.chunk = profile.resend_chunk
-        self.clear()
 
     def clear(self) -> None:
         """Nothing is missing."""
@@ -60,6 +64,10 @@ class Gap:
     def next_chunk_due(self, next_in: int) -> bool:
         """Whether the last chunk came whole and more is missing."""
         return bool(self.chunk) and self._asked_from + self.chunk <= next_in <= self._asked_to
+
+    def tokens(self) -> list[int]:
+        """Of the messages that are kept, unread."""
+        return [token for token in self._early.values() if token != DEALT_WITH]
 
     def skip_dealt_with(self, next_in: int) -> int:
         """The first number from `next_in` on that still has to be read."""

@@ -46,6 +46,11 @@ class Session:
         drained, talk.events, talk.says = talk.events, [], 0
         return drained
 
+    def early_tokens(self) -> list[int]:
+        """Tokens of early messages that will be asked for again: they are kept, or being fetched."""
+        fetching = self._talk.fetching
+        return self._talk.gap.tokens() + ([] if fetching is None else [fetching])
+
     def next_deadline_ns(self) -> int:
         """When `tick` has something to do; NEVER if nothing is due. An early tick does no harm."""
         return min(self._talk.timers.next_ns(), self._talk.gap.retry_ns)
@@ -116,6 +121,10 @@ class Session:
         """The owner took frames of the peer itself, the last at `now_ns`, numbers included: the peer is not silent."""
         if now_ns > self._talk.timers.heard_ns:
             self._talk.timers.heard(now_ns)
+
+    def adopt(self, profile: SessionProfile, validator: Validator) -> None:
+        """Go on under changed settings, connected or not; what was agreed at the Logon stays until the next one."""
+        self._talk.adopt(profile, validator)
 
     def renumbered(self, now_ns: int) -> None:
         """The owner set the counters by order of an operator: what was missing before is of no interest."""

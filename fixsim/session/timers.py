@@ -38,6 +38,10 @@ class Timers:
         self._profile = profile
         self.stop()
 
+    def adopt(self, profile: SessionProfile) -> None:
+        """Other settings, from the next Logon on."""
+        self._profile = profile
+
     def stop(self) -> None:
         """No deadline at all."""
         #: HeartBtInt(108), silence until TestRequest, and silence after it until the peer is given up; 0

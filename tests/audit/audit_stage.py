@@ -201,3 +201,7 @@ def tell_story(stage: Stage) -> None:
         stage.message(kind, SELLER, b"5", [(58, b"done for the day")])
     lost = {"event": "lost", "sender": "SELLER", "reason": "logged out"}
     stage.record(Kind.LINK, json_payload(lost), SELLER)
+    halt = {"verb": "halt", "arguments": {"symbol": "AAPL"}, "who": "anna", "why": "news pending", "venue_ns": stage.now_ns}
+    stage.record(Kind.OPERATOR, json_payload(halt))
+    phase = {"event": "phase", "symbol": "AAPL", "phase": "halted", "until_ns": 0, "venue_ns": stage.now_ns}
+    stage.record(Kind.EVENT, json_payload(phase))

@@ -102,10 +102,19 @@ def test_trades_have_both_sides(audit: Audit) -> None:
     assert audit("trades", "--symbol", "MSFT")[0] == 1
 
 
+def test_events_tell_who_halted_an_instrument_and_why(audit: Audit) -> None:
+    halted, phase = asked(audit, "events", "--symbol", "AAPL")
+    assert (halted["event"], halted["who"], halted["why"]) == ("halt", "anna", "news pending")
+    assert (phase["event"], phase["text"], phase["venue_ns"]) == ("phase", "phase=halted until_ns=0", phase["time_ns"])
+    assert phase["position"] > halted["position"]
+    assert [row["event"] for row in asked(audit, "events", "--who", "anna")] == ["halt"]
+    assert audit("events", "--event", "bust")[:2] == (1, "")
+
+
 def test_sessions_tell_logons_gaps_and_resends(audit: Audit) -> None:
     events = [(row["session"], row["event"]) for row in asked(audit, "sessions")]
     assert events[:3] == [("BUYER", "connected"), ("BUYER", "logon_received"), ("BUYER", "logon")]
-    assert events[-3:] == [("SELLER", "logout_received"), ("SELLER", "logout"), ("SELLER", "lost")]
+    assert events[-4:-1] == [("SELLER", "logout_received"), ("SELLER", "logout"), ("SELLER", "lost")]
     (resent,) = asked(audit, "sessions", "--event", "resent", "--session", "BUYER")
     assert (resent["begin_seq_no"], resent["end_seq_no"]) == (2, 4)
 

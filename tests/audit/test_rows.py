@@ -12,7 +12,7 @@ from fixsim.audit import rows as room
 from fixsim.audit.rows import EXECUTION_COLUMNS, NULL, Rows
 from fixsim.fix.codec import encode
 from fixsim.journal.reader import Reader
-from fixsim.journal.record import pack
+from fixsim.journal.record import json_payload, pack
 from fixsim.journal.segments import journal_directory
 from fixsim.layout import Kind
 
@@ -97,3 +97,73 @@ def test_a_message_type_longer_than_its_header_is_stored_whole() -> None:
     gathered = Rows({})
     list(gathered.take(memoryview(pack(Kind.IN, 0, 7, frame, session=1, seq=1, msg_type=b"XY")), 0, 0))
     assert b"\0\0\0\x03XYZ" in gathered.messages[0]
+
+
+def happenings(*told: tuple[int, object]) -> list[list[bytes]]:
+    """Rows of `events` for records of some kinds with JSON payloads."""
+    gathered = Rows({})
+    for position, (kind, payload) in enumerate(told):
+        record = pack(kind, 64 * position, 7, json_payload(payload))
+        assert list(gathered.take(memoryview(record), 0, 0)) == []
+    return [row[:-1].split(b"\t") for row in gathered.events]
+
+
+def test_a_command_is_an_event_with_who_and_why() -> None:
+    asked = {"verb": "halt", "arguments": {"symbol": "AAPL"}, "who": "anna", "why": "news\tpending", "venue_ns": 9}
+    assert happenings((Kind.OPERATOR, asked)) == [
+        [b"0", b"7", b"9", b"halt", b"anna", b"news\\tpending", b"AAPL", NULL, NULL]
+    ]
+
+
+def test_what_only_asks_is_no_event() -> None:
+    asked = [{"verb": verb, "arguments": {}, "who": "anna", "why": ""} for verb in ("book", "sessions.show", "clock.show")]
+    assert happenings(*((Kind.OPERATOR, payload) for payload in asked)) == []
+
+
+def test_arguments_of_a_command_are_its_text() -> None:
+    asked = {"verb": "cancel-all", "arguments": {"session": "BERT", "account": "X", "side": None}, "who": "anna", "why": ""}
+    assert happenings((Kind.OPERATOR, asked)) == [
+        [b"0", b"7", NULL, b"cancel-all", b"anna", NULL, NULL, b"BERT", b"account=X"]
+    ]
+
+
+def test_starts_reloads_and_what_happens_by_itself_are_events() -> None:
+    rows = happenings(
+        (Kind.START, {"version": "1.2", "journal": 1, "venue_ns": 0, "config": {"venue": {}}}),
+        (Kind.CONFIG, {"who": "SIGHUP", "why": "", "changes": ["added a", "removed b"], "config": {}}),
+        (Kind.EVENT, {"event": "phase", "symbol": "AAPL", "phase": "closed", "until_ns": 0, "venue_ns": 8}),
+        (Kind.EVENT, {"event": "refused", "verb": "halt", "why": "unknown symbol", "venue_ns": 8}),
+    )
+    assert [row[3:] for row in rows] == [
+        [b"start", NULL, NULL, NULL, NULL, b"version=1.2"],
+        [b"reload", b"SIGHUP", NULL, NULL, NULL, b"added a; removed b"],
+        [b"phase", NULL, NULL, b"AAPL", NULL, b"phase=closed until_ns=0"],
+        [b"refused", NULL, b"unknown symbol", NULL, NULL, b"of=halt"],
+    ]
+
+
+@pytest.mark.parametrize("payload", [[], "x", 7, {"arguments": 7}, {"arguments": None, "verb": []}, {"who": {"a": 1}}])
+def test_a_payload_that_nobody_would_write_is_a_row_too(payload: object) -> None:
+    (row,) = happenings((Kind.OPERATOR, payload))
+    assert len(row) == 9
+
+
+def test_a_report_of_a_bust_names_the_report_it_amends() -> None:
+    body = [(37, b"12"), (11, b"A"), (17, b"13"), (19, b"7"), (150, b"H"), (39, b"4"), (55, b"AAPL"), (54, b"1"), (38, b"5")]
+    body += [(40, b"2"), (44, b"1.5"), (59, b"0"), (151, b"0"), (14, b"0"), (6, b"0"), (60, b"20251120-10:00:00"), (527, b"3")]
+    row = execution(body)
+    assert (row["exec_id"], row["exec_ref_id"], row["exec_type"], row["match_id"]) == (b"13", b"7", b"H", b"3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "_REPORT", lambda payload, at: None)
+        assert execution(body) == row
+
+
+def test_an_auctions_report_is_read_the_quick_way_too() -> None:
+    body = [(37, b"12"), (11, b"A"), (17, b"13"), (150, b"F"), (39, b"2"), (378, b"8"), (636, b"Y"), (1, b"ACC"), (18, b"J K")]
+    body += [(55, b"AAPL"), (54, b"1"), (38, b"5"), (40, b"1"), (59, b"2"), (32, b"5"), (31, b"1.5"), (151, b"0"), (14, b"5")]
+    body += [(6, b"1.5"), (60, b"20251120-10:00:00"), (527, b"3")]
+    row = execution(body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "_REPORT", lambda payload, at: None)
+        assert execution(body) == row
+    assert (row["account"], row["match_id"], row["liquidity"]) == (b"ACC", b"3", NULL)

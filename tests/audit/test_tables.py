@@ -11,7 +11,7 @@ import pytest
 from fixsim.audit import tables
 from fixsim.audit.database import EmbeddedDatabase
 from fixsim.audit.queries import ask_sql
-from fixsim.audit.rows import EXECUTION_COLUMNS, MESSAGE_COLUMNS, SESSION_COLUMNS
+from fixsim.audit.rows import EVENT_COLUMNS, EXECUTION_COLUMNS, MESSAGE_COLUMNS, SESSION_COLUMNS
 from fixsim.audit.server import READER
 from fixsim.errors import UsageError
 
@@ -50,6 +50,7 @@ def test_every_stored_column_is_shipped() -> None:
         (tables.stored_messages, MESSAGE_COLUMNS),
         (tables.stored_executions, EXECUTION_COLUMNS),
         (tables.stored_sessions, SESSION_COLUMNS),
+        (tables.stored_events, EVENT_COLUMNS),
     ):
         assert set(table.columns.keys()) == set(shipped)
 

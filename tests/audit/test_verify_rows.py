@@ -86,7 +86,8 @@ def test_rows_that_nobody_touched_are_good(shipped: Stage, verify: Verify, serve
     code, told = verify()
     assert (code, told["findings"]) == (0, [])
     counts = sql(
-        server, "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM executions), (SELECT count(*) FROM sessions)"
+        server, "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM executions), (SELECT count(*) FROM sessions), "
+                "(SELECT count(*) FROM events)"
     )
     assert tuple(told["rows"].values()) == tuple(counts[0])
     assert told["rows"]["messages"] == len(shipped.said)
@@ -168,6 +169,8 @@ def test_rows_gone_put_in_and_exchanged_are_named(
         ("INSERT INTO fixsim.session_names VALUES (77, 'MALLORY')", "the name of session 77"),
         ("INSERT INTO fixsim.sessions SELECT 4000000, 1, session, 1, event, 1, 1, 1, 1, text FROM fixsim.sessions LIMIT 1",
          "connected"),
+        ("UPDATE fixsim.events SET who = 'mallory'", "halt"),
+        ("DELETE FROM fixsim.events WHERE event = 'phase'", "phase"),
     ],
 )  # fmt: skip
 def test_the_shippers_own_notes_are_watched(statement: str, said: str, shipped: Stage, verify: Verify, server: Server) -> None:

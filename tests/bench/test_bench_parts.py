@@ -15,7 +15,7 @@ import pytest
 from fixsim.bench.book import Workload, measure_books, measure_codec, measure_fast_door
 from fixsim.bench.journal import measure_journal
 from fixsim.bench.plan import Plan, spread
-from fixsim.bench.recovery import measure_recovery
+from fixsim.bench.recovery import measure_recovery, measure_starts
 from fixsim.bench.run import cells
 from fixsim.bench.shipping import measure_shipping
 from fixsim.config import load, packaged
@@ -29,7 +29,8 @@ LAYERS = ["scan", "admit", "book", "report", "tape", "journal", "turn", "gateway
 def test_books_give_the_reports_the_flow_expects(flow: str) -> None:
     figures = measure_books(PLAN, flow)
     assert figures["correct"] and figures["operations"] == 600 and figures["reports"] >= 600
-    assert all(figures[f"{name}_per_s"]["median"] > 0 for name in ("empty", "matching", "with_reports"))
+    assert all(figures[f"{name}_per_s"]["median"] > 0 for name in ("empty", "matching", "with_ids", "with_reports"))
+    assert 0 < figures["matching_ns"]["p50"] <= figures["matching_ns"]["p99"] <= figures["matching_ns"]["max"]
 
 
 def test_books_begin_with_as_many_orders_as_asked_for() -> None:
@@ -148,3 +149,11 @@ def test_a_benchmark_that_is_ended_ends_its_exchange() -> None:
 def test_a_mistake_is_told_in_words(arguments: tuple[str, ...], told: str) -> None:
     ran = command(*arguments)
     assert ran.returncode == 2 and told in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_starts_are_measured_with_and_without_a_snapshot() -> None:
+    found = measure_starts(PLAN, lambda line: None)
+    ways = {f"{files}, {how} a snapshot" for files in ("warm", "cold") for how in ("with", "without")}
+    assert found["seconds"].keys() == found["processor_s"].keys() == ways
+    assert 0 < found["snapshot"]["position"] < found["journal_bytes"]
+    assert found["messages"] > 2 * found["orders"]

@@ -39,8 +39,13 @@ def everything_shipped(found: dict[str, float]) -> dict[str, float] | None:
     return found if found.get("fixsim_shipped_messages") == counted else None
 
 
+def everything_compared(found: dict[str, float]) -> dict[str, float] | None:
+    """`found` once the shadow has compared all of the journal, and taken a snapshot."""
+    return found if found.get("fixsim_snapshots_total") and found["fixsim_shadow_lag_bytes"] == 0 else None
+
+
 def test_metrics_are_those_of_the_page_and_count_what_happened(tmp_path: Path) -> None:
-    with hall(tmp_path / "data", database="embedded") as one:
+    with hall(tmp_path / "data", "--shadow", database="embedded", config=f"{CONFIG}[shadow]\nsnapshot_interval_s = 1\n") as one:
         with one.client() as client:
             for number in range(20):
                 client.buy(10, "ACME", limit="10.00", cl_ord_id=f"B{number}")
@@ -63,6 +68,10 @@ def test_metrics_are_those_of_the_page_and_count_what_happened(tmp_path: Path) -
         assert found["fixsim_latency_seconds_bucket{le=5.0}"] == taken
         assert found["fixsim_latency_seconds_bucket{le=+Inf}"] == taken
         assert (found["fixsim_shipping_lag_bytes"], found["fixsim_shipping_lag_seconds"]) == (0, 0)
+        found = soon(lambda: everything_compared(one.metrics()))
+        assert found["fixsim_snapshot_position"] > 0 and found["fixsim_snapshot_age_seconds"] < 60
+        assert found["fixsim_shadow_records"] > taken + said
+        assert found["fixsim_shadow_diverged"] == found["fixsim_shadow_standby"] == found["fixsim_snapshot_failures_total"] == 0
         for name in PROCESSES:
             assert found[f"fixsim_up{{process={name}}}"] == 1
             assert found[f"fixsim_process_cpu_seconds_total{{process={name}}}"] > 0

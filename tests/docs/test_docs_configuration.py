@@ -20,22 +20,32 @@ from fixsim.config import (
     House,
     Instrument,
     JournalSettings,
+    Limits,
     Permissions,
     Process,
+    Rate,
+    Risk,
+    ShadowSettings,
     StreetSettings,
     Tls,
     Venue,
     load,
 )
 from fixsim.config.reader import from_tables
+from fixsim.config.schedules import Schedule, Step
 from fixsim.errors import ConfigError
 
 PAGE = ROOT / "docs" / "configuration.md"
 TABLES = {
     "[venue]": Venue,
     "[[instruments]]": Instrument,
+    "[[schedules]]": Schedule,
+    "[[schedules.phases]]": Step,
     "[[counterparties]]": Counterparty,
     "permissions": Permissions,
+    "[risk]": Risk,
+    "[[limits]]": Limits,
+    "[[rates]]": Rate,
     "[house]": House,
     "[capacities]": Capacities,
     "[journal]": JournalSettings,
@@ -44,6 +54,7 @@ TABLES = {
     "cpu_affinity": CpuAffinity,
     "[street]": StreetSettings,
     "[console]": Console,
+    "[shadow]": ShadowSettings,
     "[tls]": Tls,
 }
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", re.M)
@@ -70,7 +81,7 @@ KEYS = [pytest.param(item, span, default, id=f"{name} {item.name}") for name, it
 
 def test_every_table_has_its_section_and_every_key_its_row() -> None:
     assert sections().keys() == TABLES.keys()
-    assert len(TABLES) == len(fields(Config)) + 2  # permissions are inside a counterparty, cpu_affinity in process
+    assert len(TABLES) == len(fields(Config)) + 3  # inside others: permissions, cpu_affinity, phases
     for name, text in sections().items():
         assert [row[0] for row in ROW.findall(text)] == [item.name for item in fields(TABLES[name])], name
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.walk import check, empty_batch, machine_of, rungs, text
 from fixsim.engine import book as kernels
+from fixsim.engine import memory
 from fixsim.engine.index import find_name
 from fixsim.layout import NIL
 from fixsim.limits import ORDER_NAMES_MAX, PRICE_TICKS_MAX
@@ -174,7 +175,7 @@ def test_ids_are_forgotten_in_order_and_their_rows_used_again(steps: list[Step])
         twin.happen(step)
         twin.check()
     for session in range(3):
-        kernels.forget_all(twin.machine, session)
+        memory.forget_all(twin.machine, session)
     check(twin.machine)
     assert int(twin.machine.core[0]["orders_used"]) == len(twin.open())
 
@@ -199,7 +200,7 @@ def test_an_order_replaced_more_often_than_can_be_counted_is_not_lost(monkeypatc
     """An order counts its ids in 16 bits; a session may remember many more."""
     most = 600 if PLAIN else ORDER_NAMES_MAX
     if PLAIN:
-        monkeypatch.setattr(kernels, "ORDER_NAMES_MAX", most)
+        monkeypatch.setattr(memory, "ORDER_NAMES_MAX", most)
     count = most + most // 6
     twin = Twin(names=200_000, name_memory=150_000, memory=150_000)
     order(twin, True, 100, 10)
@@ -215,7 +216,7 @@ def test_an_order_replaced_more_often_than_can_be_counted_is_not_lost(monkeypatc
     kernels.cancel(machine, 0, NIL, text(b"c"), 0, 1)
     empty_batch(machine)
     check(machine)
-    kernels.forget_all(machine, 0)
+    memory.forget_all(machine, 0)
     check(machine)
     assert int(machine.core[0]["orders_used"]) == 0
 

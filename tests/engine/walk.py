@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fixsim.engine.machine import Machine, Sizes, new_machine
-from fixsim.layout import LADDER_BITS, LADDER_FAN, NIL
+from fixsim.layout import LADDER_BITS, LADDER_FAN, NIL, Phase
 from fixsim.limits import PRICE_TICKS_MAX
 
 OPEN = (ord("0"), ord("1"))
@@ -124,8 +124,8 @@ def _check_sides(machine: Machine) -> tuple[list[int], list[int]]:
         all_nodes += nodes
     for book in range(len(machine.books)):
         bid, ask = int(machine.sides[2 * book]["best"]), int(machine.sides[2 * book + 1]["best"])
-        if bid != NIL and ask != NIL:
-            assert int(machine.levels[bid]["price"]) < int(machine.levels[ask]["price"]), "a book is never crossed"
+        if bid != NIL and ask != NIL and machine.books[book]["phase"] == Phase.CONTINUOUS:
+            assert int(machine.levels[bid]["price"]) < int(machine.levels[ask]["price"]), "a book is crossed"
     return all_levels, all_nodes
 
 
@@ -136,7 +136,8 @@ def _check_level(machine: Machine, side: int, row: int) -> int:
     while slot != NIL:
         order = machine.orders[slot]
         assert int(order["prev"]) == older and int(order["level"]) == row and int(order["leaves"]) > 0
-        assert int(order["price"]) == int(level["price"])
+        market = PRICE_TICKS_MAX if side % 2 == 0 else 0
+        assert (int(order["price"]) if order["ord_type"] == ord("2") else market) == int(level["price"])
         assert 2 * int(order["book"]) + (0 if order["side"] == ord("1") else 1) == side
         assert int(order["leaves"]) + int(order["cum"]) == int(order["qty"])
         assert int(order["status"]) == (ord("1") if order["cum"] else ord("0"))
@@ -171,10 +172,12 @@ def _check_names(machine: Machine) -> tuple[list[int], list[int]]:
     """The index; ORDER and NAME rows that can be reached through it."""
     index = machine.name_index
     mask = len(index) - 1
-    names = [int(entry) - 1 for entry in index if entry]
+    names = [(int(entry) & mask) - 1 for entry in index if entry]
     for at, entry in enumerate(index):
         if entry:
-            home = int(machine.names[entry - 1]["hash"]) & mask
+            hashed = int(machine.names[(int(entry) & mask) - 1]["hash"])
+            assert (int(entry) ^ hashed) & ~mask == 0, "the upper bits are those of the hash"
+            home = hashed & mask
             while home != at:
                 assert index[home] != 0, "an entry that no search can find"
                 home = (home + 1) & mask
@@ -190,7 +193,7 @@ def _check_names(machine: Machine) -> tuple[list[int], list[int]]:
 
 def _check_sessions(machine: Machine, orders: list[int]) -> None:
     """The queues of retired ids hold just the ids that name no open order, and open orders are counted."""
-    names = [int(entry) - 1 for entry in machine.name_index if entry]
+    names = [(int(entry) & (len(machine.name_index) - 1)) - 1 for entry in machine.name_index if entry]
     retired: list[int] = []
     for slot, session in enumerate(machine.sessions):
         queue: list[int] = []

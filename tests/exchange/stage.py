@@ -14,8 +14,9 @@ from typing import Any
 from flows import LISTINGS
 
 from fixsim.config import Capacities, Config, Counterparty, Instrument, Venue
-from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.market import levels, queue
+from fixsim.exchange.payloads import Hello
 from fixsim.exchange.recovery import Rehearsal, inbound, open_exchange, replay, started_with
 from fixsim.fix.codec import decode, encode
 from fixsim.fix.dictionary import fix44
@@ -51,7 +52,10 @@ NASTY = (
 )  # fmt: skip
 
 INSTRUMENTS = tuple(
-    Instrument(listing.symbol, listing.tick_size, listing.lot_size, listing.min_qty, listing.max_qty, listing.currency)
+    Instrument(
+        listing.symbol, listing.tick_size, listing.lot_size, listing.min_qty, listing.max_qty, listing.currency,
+        listing.reference_price,
+    )
     for listing in LISTINGS
 )
 
@@ -99,6 +103,8 @@ class Stage:
     batches: Iterable[tuple[int, memoryview]] = ()
     outbox: Outbox | None = None
     now_ns: int = MORNING_NS
+    #: Where a driven clock begins, 0 for where it was; None for the wall's time.
+    clock_start_ns: int | None = None
 
     def __post_init__(self) -> None:
         self.outbox = self.outbox or Outbox(Reader(NOWHERE))
@@ -107,8 +113,9 @@ class Stage:
         self.heard: dict[str, int] = {}
         self.read = 0
         self.exchange: Exchange = open_exchange(
-            self.config, iter(self.batches), self.writer, self.outbox, self.writer.fetch, fix44(), self.now_ns
-        )
+            self.config, iter(self.batches), self.writer, self.outbox, self.writer.fetch, fix44(), self.now_ns,
+            clock_start_ns=self.clock_start_ns,
+        )  # fmt: skip
         self.read = len(self.writer.batches)
         for name, member in self.exchange.members.by_name.items():
             self.heard[name.decode()] = int(member.row["next_out"]) - 1
@@ -152,9 +159,12 @@ class Stage:
 
     def command(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """An operator's command."""
+        return self.commanded(verb, **arguments)[0]
+
+    def commanded(self, verb: str, **arguments: Any) -> tuple[dict[str, Any], list[Said]]:
+        """An operator's command: the answer to it, and everything it makes the exchange say."""
         answer = self.exchange.command(verb, arguments, "test", self.now_ns)
-        self.drain()
-        return answer
+        return answer, self.drain()
 
     # ---- seeing
 
@@ -202,7 +212,7 @@ class Stage:
                 view = self.exchange.desk.view(slot)
                 amounts = (int(row[key]) * lot for key in ("leaves", "cum", "qty"))
                 orders.append((names[int(row["session"])], view.cl_ord_id, view.order_id, *amounts))
-            side.append((level.price * tick, orders))
+            side.append((Decimal("Infinity") if level.is_market else level.price * tick, orders))
         return side
 
 

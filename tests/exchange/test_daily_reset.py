@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from exchange.stage import DAY_NS, MORNING_NS, MemoryWriter, Stage, small_config
+from fixsim.exchange.day import next_time_of_day
 from fixsim.exchange.digest import state_digest
-from fixsim.exchange.exchange import next_time_of_day
 from fixsim.layout import NEVER
 
 NOON_NS = MORNING_NS + 2 * 3_600_000_000_000
@@ -53,7 +53,7 @@ def test_a_reset_that_was_slept_over_is_made_up_at_the_start_and_replays_alike()
     member = later.exchange.members.by_name[b"ANNA"]
     assert (member.row["next_in"], member.row["next_out"], member.run) == (1, 1, 1)
     again = Stage(
-        config, MemoryWriter(later.writer.position), [*stage.writer.batches, *later.writer.batches], now_ns=NOON_NS + 2
+        config, MemoryWriter(later.writer.position), [*stage.writer.batches, *later.writer.batches], now_ns=NOON_NS + 1
     )
     assert again.exchange.members.by_name[b"ANNA"].run == 1
     assert again.exchange.reset_at_ns == later.exchange.reset_at_ns

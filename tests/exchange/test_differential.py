@@ -16,9 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.stage import DAY_NS, NASTY, Field, Said, Stage, shown, small_config
+from fixsim.config import Config
+from fixsim.exchange.names import NAMES, PHASES
+from fixsim.layout import CALLS
 from fixsim.reference.check import ReportChecker
 from fixsim.reference.exchange import ReferenceExchange
 from fixsim.reference.listing import Listing
+from fixsim.reference.report import Reply
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 #: Messages shown before the first difference.
@@ -27,10 +31,11 @@ STORY = 60
 
 @dataclass(frozen=True)
 class Order:
-    """Something that is no message: `halt`, `resume` of a symbol, or the next `day`."""
+    """Something that is no message: `halt`, `resume`, another `phase` of a symbol, or the next `day`."""
 
     verb: str
     symbol: str = ""
+    phase: str = ""
 
 
 #: One thing that happens to both exchanges.
@@ -40,8 +45,8 @@ Event = tuple[str, list[Field]] | Order
 class Twins:
     """Both exchanges, and what was said to and by them."""
 
-    def __init__(self, strictness: str = "strict") -> None:
-        config = small_config(strictness)
+    def __init__(self, strictness: str = "strict", config: Config | None = None) -> None:
+        config = config or small_config(strictness)
         self.stage = Stage(config)
         self.stage.log_on(*SESSIONS)
         self.oracle = ReferenceExchange(
@@ -65,8 +70,11 @@ class Twins:
     def happen(self, event: Event) -> None:
         """One event, and what both say to it."""
         self.stage.now_ns += 1_000_000
+        due = self.stage.tick(self.stage.now_ns)
+        now_ns = self.stage.now_ns
+        self.compare(due, _fields(self.oracle.look_at_risk(now_ns) + self.oracle.run_out(now_ns)))
         if isinstance(event, Order):
-            self.story.append(f"@ {event.verb} {event.symbol}")
+            self.story.append(f"@ {event.verb} {event.symbol} {event.phase}")
             said, expected = self._order(event)
         else:
             session, fields = event
@@ -74,19 +82,26 @@ class Twins:
             self.story.append(f"> {session} {shown(fields)}")
             said = self.stage.say(session, fields)
             replies = self.oracle.receive(session, [*fields, (34, b"%d" % number)], self.stage.now_ns)
-            expected = [(reply.session, reply.fields) for reply in replies]
+            expected = _fields(replies)
         self.compare(said, expected)
 
     def _order(self, event: Order) -> tuple[list[Said], list[Said]]:
         if event.verb == "day":
             self.stage.now_ns += DAY_NS
             said = self.stage.tick(self.stage.now_ns)
-            return said, [(reply.session, reply.fields) for reply in self.oracle.expire(self.stage.now_ns)]
-        known = self.stage.command(event.verb, symbol=event.symbol)["ok"]
-        assert known == (event.symbol in self.oracle.board.listed)
-        if known:
-            (self.oracle.halt if event.verb == "halt" else self.oracle.resume)(event.symbol)
-        return [], []
+            now_ns = self.stage.now_ns
+            return said, _fields(
+                self.oracle.expire(now_ns) + self.oracle.look_at_risk(now_ns) + self.oracle.run_out(now_ns)
+            )
+        asked = {"symbol": event.symbol} | ({"phase": event.phase} if event.phase else {})
+        answer, said = self.stage.commanded(event.verb, **asked)
+        assert answer["ok"] == (event.symbol in self.oracle.board.listed)
+        if not answer["ok"]:
+            return said, []
+        if event.verb == "phase":
+            return said, _fields(self.oracle.move(event.symbol, event.phase, self.stage.now_ns))
+        verb = self.oracle.halt if event.verb == "halt" else self.oracle.resume
+        return said, _fields(verb(event.symbol, self.stage.now_ns))
 
     def compare(self, said: list[Said], expected: list[Said]) -> None:
         """The same messages to the same sessions in the same order."""
@@ -123,6 +138,10 @@ class Twins:
         pytest.fail(f"{what}\n{story}\n-- exchange:\n{ours}\n-- oracle:\n{theirs}", pytrace=False)
 
 
+def _fields(replies: Iterable[Reply]) -> list[Said]:
+    return [(reply.session, reply.fields) for reply in replies]
+
+
 def _told(said: Said | None) -> str:
     return "nothing" if said is None else f"{said[0]} {shown(said[1])}"
 
@@ -148,6 +167,15 @@ LOOKED_AT = (
     1, 11, 18, 37, 38, 40, 41, 44, 54, 55, 59, 99, 110, 111, 126, 152, 168, 210, 211, 262, 263, 264, 266, 269, 320, 388,
     432, 516, 559, 790,
 )  # fmt: skip
+
+
+#: Any phase after any other, with calls more often.
+PHASED = st.builds(
+    Order,
+    st.just("phase"),
+    st.sampled_from([listing.symbol for listing in TRADED]),
+    st.sampled_from([*PHASES, *(NAMES[phase] for phase in CALLS), "continuous", "continuous"]),
+)
 
 
 def composed(mixed: Iterable[Step | Order]) -> list[Event]:
@@ -213,6 +241,12 @@ def test_both_exchanges_say_the_same_to_what_nobody_validated(flow: list[Event])
 @given(st.lists(steps(), max_size=60).map(compose))
 @settings(max_examples=25 if PLAIN else 250)
 def test_both_exchanges_say_the_same(flow: list[Event]) -> None:
+    Twins().run(flow)
+
+
+@given(st.lists(st.one_of(steps(VERBS), steps(VERBS), steps(VERBS), PHASED, ORDERS), max_size=60).map(composed))
+@settings(max_examples=25 if PLAIN else 250)
+def test_both_exchanges_say_the_same_through_phases_and_auctions(flow: list[Event]) -> None:
     Twins().run(flow)
 
 

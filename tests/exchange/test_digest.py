@@ -1,16 +1,29 @@
 """The digest sees all state: whatever a living exchange is made of is digested, or is named as no state with the reason."""
 
-import dataclasses
 import enum
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from flows import SESSIONS, seeded_flow
 
+from exchange.limited import limited
 from exchange.stage import Stage, rehearsed
+from fixsim.config import Limits
 from fixsim.engine.machine import STATE_TABLES, TABLES, Machine
-from fixsim.exchange.digest import DIGESTED, FRESH, NOT_STATE, beside, state_digest, tables
+from fixsim.exchange.digest import (
+    DIGESTED,
+    FRESH,
+    KEPT,
+    NOT_STATE,
+    attributes,
+    beside,
+    is_frozen,
+    remembering,
+    state_digest,
+    tables,
+)
 from fixsim.exchange.exchange import Exchange
 from fixsim.fix.dictionary import Dictionary
 from fixsim.journal.outbox import Outbox
@@ -22,21 +35,16 @@ CLOSED = (Dictionary, Outbox)
 @pytest.fixture
 def stage() -> Stage:
     """An exchange that has seen something of everything."""
-    stage = Stage()
+    limits = (
+        Limits("session", "*", position_max=Decimal(100_000), duplicate_window_ms=1),
+        Limits("account", "*", open_orders_max=99),
+    )
+    stage = Stage(limited(*limits))
     stage.log_on(*SESSIONS[:2])
     stage.log_on(SESSIONS[2], heartbeat_s=30)
     for name, fields in seeded_flow(3, 120, flawed=0.1):
         stage.say(name, fields)
     return stage
-
-
-def attributes(thing: Any) -> list[str]:
-    """Names of the attributes that one object has of its own."""
-    names = set(getattr(thing, "__dict__", {}))
-    for kind in type(thing).__mro__:
-        slots = kind.__dict__.get("__slots__", ())
-        names |= {slots} if isinstance(slots, str) else set(slots)
-    return sorted(name for name in names if not name.startswith("__"))
 
 
 def walk(thing: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
@@ -53,15 +61,11 @@ def walk(thing: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
     elif isinstance(thing, list | tuple | set | frozenset):
         for value in thing:
             yield from walk(value, seen)
-    elif type(thing).__module__.startswith("fixsim") and not isinstance(thing, (*CLOSED, enum.Enum)) and not _is_frozen(thing):
+    elif type(thing).__module__.startswith("fixsim") and not isinstance(thing, (*CLOSED, enum.Enum)) and not is_frozen(thing):
         for name in attributes(thing):
             value = getattr(thing, name)
             yield f"{type(thing).__name__}.{name}", value
             yield from walk(value, seen)
-
-
-def _is_frozen(thing: Any) -> bool:
-    return dataclasses.is_dataclass(thing) and bool(thing.__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
 def test_every_attribute_of_a_living_exchange_is_digested_or_known_to_be_no_state(stage: Stage) -> None:
@@ -72,6 +76,14 @@ def test_every_attribute_of_a_living_exchange_is_digested_or_known_to_be_no_stat
     assert known - found == set(), "named in exchange/digest.py, but not there any more"
     assert digested & set(NOT_STATE) == set()
     assert all(NOT_STATE.values())
+
+
+def test_whatever_is_registered_is_found_on_the_way_from_the_exchange(stage: Stage) -> None:
+    assert {type(thing).__name__ for _, thing in remembering(stage.exchange)} == {*DIGESTED, *KEPT}
+
+
+def test_what_is_kept_besides_is_no_part_of_the_digest(stage: Stage) -> None:
+    assert {f"{kind}.{name}" for kind, names in KEPT.items() for name in names} <= set(NOT_STATE)
 
 
 def test_tables_that_are_no_state_are_the_batch_being_written() -> None:
@@ -93,6 +105,10 @@ def test_everything_a_conversation_remembers_changes_the_digest(stage: Stage) ->
     member = next(iter(stage.exchange.members.by_name.values()))
     talk: Any = member.session._talk
     parts = {"Member": member, "Conversation": talk, "Gap": talk.gap, "Timers": talk.timers, "Exchange": stage.exchange}
+    exchange = stage.exchange
+    parts |= {"GoodTill": exchange.good_till, "Calendar": exchange.phases.calendar, "Status": exchange.status}
+    parts |= {"Risk": exchange.risk, "Guard": exchange.guard}
+    parts |= {"Amendments": exchange.amendments, "Breakers": exchange.breakers, "MarketWide": exchange.breakers.market}
     for kind, names in DIGESTED.items():
         for name in names:
             kept = getattr(parts[kind], name)

@@ -9,7 +9,7 @@ import pytest
 from exchange.stage import DAY_NS, Field, Stage, rehearsed, small_config
 from fixsim.config import Config
 from fixsim.exchange.digest import state_digest, tables
-from fixsim.exchange.exchange import Hello
+from fixsim.exchange.payloads import Hello
 from fixsim.fix.enums import OrdRejReason
 
 #: Tables that a refusal may not touch; `sessions` and `core` have the counters of what was said.

@@ -41,14 +41,16 @@ def small(venue: Venue | None = None, **changed: Any) -> Config:
 class Stage:
     """A venue that serves in a thread."""
 
-    def __init__(self, config: Config, data_dir: Path, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, config: Config, data_dir: Path, context: ssl.SSLContext | None = None, config_path: Path | None = None
+    ) -> None:
         self.data_dir = data_dir
         self.opened = open_venue(config, data_dir, time.time_ns())
         self.exchange = self.opened.exchange
         self.clock = Clock(self.exchange.tape.now_ns)
         listener = bind("127.0.0.1", 0)
         self.port = listener.getsockname()[1]
-        self.server = Server(self.opened, self.clock, listener, context, data_dir)
+        self.server = Server(self.opened, self.clock, listener, context, data_dir, config_path=config_path)
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="venue")
 

@@ -4,14 +4,17 @@ import json
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from stage import Stage, running, small
 
+from fixsim.config.model import JournalSettings
 from fixsim.errors import UsageError, VenueError
 from fixsim.gateway.control import ask
 from fixsim.gateway.directory import CONTROL
+from fixsim.gateway.venue import Plan, shipper_of
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import HEADER
 from fixsim.layout import Kind
@@ -51,7 +54,7 @@ def test_a_halt_refuses_orders_until_resume_and_both_are_in_the_journal(stage: S
         client.socket.sendall(client.order("A"))
         refused = client.expect("8")
         assert (refused.get(150), refused.get(103)) == (b"8", b"2")
-        assert ask(stage.data_dir, "resume", {"symbol": "AAPL"}) == {"symbol": "AAPL", "halted": False}
+        assert ask(stage.data_dir, "resume", {"symbol": "AAPL"})["halted"] is False
         client.socket.sendall(client.order("B"))
         assert client.expect("8").get(150) == b"0"
     said = [(record["verb"], record["arguments"]) for record in commands(stage)]
@@ -137,3 +140,35 @@ def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
 def test_nobody_answers_where_nothing_runs(tmp_path: Path) -> None:
     with pytest.raises(VenueError, match="no exchange answers"):
         ask(tmp_path, "sessions.show", {})
+
+
+def test_who_asks_and_why_are_in_the_journal(stage: Stage) -> None:
+    ask(stage.data_dir, "halt", {"symbol": "AAPL"}, "news\npending")
+    ask(stage.data_dir, "resume", {"symbol": "AAPL"})
+    halted, resumed = commands(stage)
+    assert (halted["why"], resumed["why"]) == ("news\npending", "")
+    assert halted["who"] == resumed["who"] != ""
+
+
+def test_a_floor_is_recorded_and_the_answer_tells_what_is_still_owed(stage: Stage) -> None:
+    with stage.client() as client:
+        client.log_on()
+    end = stage.opened.writer.position
+    told = ask(stage.data_dir, "journal.retire", {"floor": 0})
+    assert told["floor"] == 0 and told["at"] > end and told["owed_from"] > end
+    with pytest.raises(UsageError, match="no position"):
+        ask(stage.data_dir, "journal.retire", {"floor": 1 << 50})
+    with pytest.raises(UsageError, match="no position"):
+        ask(stage.data_dir, "journal.retire", {})
+    assert [command["verb"] for command in commands(stage)] == ["journal.retire"] * 3
+
+
+def test_the_shipper_is_told_what_to_retire(tmp_path: Path) -> None:
+    def options(journal: JournalSettings) -> list[str]:
+        plan = Plan(replace(small(), journal=journal), tmp_path, "127.0.0.1", 0, "none")
+        command = shipper_of(plan, frozenset({0}))._command
+        return command[command.index("--data-dir") + 2 :]
+
+    assert options(JournalSettings()) == []
+    assert options(JournalSettings(resend_retention_s=86_400)) == ["--resend-retention", "86400"]
+    assert options(JournalSettings(resend_retention_s=60, archive=False)) == ["--resend-retention", "60", "--remove"]

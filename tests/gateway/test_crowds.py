@@ -9,8 +9,9 @@ import pytest
 from stage import Stage, running, small
 
 from fixsim.errors import JournalFull
-from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.opening import open_venue
+from fixsim.exchange.payloads import Hello
 from fixsim.fix.codec import encode
 from fixsim.journal.disk import Disk
 from fixsim.limits import BATCH_BYTES, BATCH_MARGIN_BYTES

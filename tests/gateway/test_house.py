@@ -12,7 +12,8 @@ from fixsim.client.orders import Order, new_order
 from fixsim.client.store import MemoryStore
 from fixsim.config import Capacities, Config, Counterparty, Instrument
 from fixsim.config import House as HouseSettings
-from fixsim.exchange.exchange import Exchange, Hello
+from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.payloads import Hello
 from fixsim.exchange.recovery import open_exchange
 from fixsim.fix import codec, tags
 from fixsim.fix.dictionary import fix44

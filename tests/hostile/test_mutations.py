@@ -22,7 +22,7 @@ from flows import SESSIONS
 
 from fixsim.config import Config
 from fixsim.exchange.digest import state_digest
-from fixsim.exchange.exchange import Hello
+from fixsim.exchange.payloads import Hello
 from fixsim.fix.codec import encode, show
 from fixsim.fix.dictionary import fix44
 from fixsim.session import State

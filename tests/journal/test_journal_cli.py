@@ -123,7 +123,8 @@ def test_ls_lists_the_segments(run, venue):
     assert segments[-1]["sealed_to"] == conversation.writer.position
     assert segments[0]["begins"] == "20260101-12:00:00.000000"
     _, out, _ = run("journal", "ls", "--data-dir", directory)
-    assert out.splitlines()[0].split() == ["file", "first", "sealed_to", "bytes", "batches", "records", "begins", "ends"]
+    header = ["file", "first", "sealed_to", "bytes", "stored", "batches", "records", "begins", "ends"]
+    assert out.splitlines()[0].split() == header
 
 
 def test_verify_tells_whole_torn_and_damaged_apart(run, venue):

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from fixsim.journal import outbox as outbox_module
 from fixsim.journal.outbox import Outbox, Owed
+from fixsim.journal.record import resend_payload
 from fixsim.journal.resend import expand
+from fixsim.layout import NEVER, Kind
 
 LINK, SESSION = 1, 7
 
@@ -213,3 +215,46 @@ def test_links_do_not_disturb_each_other(said):
     outbox.send(2, second.send)
     assert second.received == payload(conversation, two)
     assert outbox.pending(LINK) and not outbox.pending(2)
+
+
+def test_it_tells_how_far_back_the_journal_is_still_needed(said, monkeypatch):
+    conversation, outbox = said
+    assert outbox.owed_from() == NEVER
+    positions = [conversation.say(b"8") for _ in range(4)]
+    for position in positions:
+        outbox.say(LINK, SESSION, position)
+    assert outbox.owed_from() == NEVER  # nothing of it is said yet
+    outbox.release()
+    assert outbox.owed_from() == positions[0]
+    outbox.send(LINK, Peer(len(payload(conversation, positions[0])), 0).send)
+    assert outbox.owed_from() == positions[1]
+    resend = conversation.put(Kind.RESEND, resend_payload(1, 2, positions[0] - 8), back=conversation.last)
+    outbox.resend(LINK, SESSION, resend)
+    outbox.release()
+    assert outbox.owed_from() == positions[0] - 8  # what a resend may reach back to
+    monkeypatch.setattr(outbox_module, "LOOK_MAX", 3)
+    assert outbox.owed_from() == 0  # too much to look at
+    outbox.let_go(positions[2])
+    outbox.send(LINK, Peer().send)
+    outbox.send(LINK, Peer().send)
+    assert outbox.owed_from() == NEVER
+
+
+@pytest.mark.parametrize("most", [1, 700, 5_000, None])
+def test_a_long_queue_over_several_segments_and_around_a_resend_is_sent_in_its_order(said, most):
+    conversation, outbox = said
+    expected = b""
+    for index in range(300):
+        position = conversation.say(b"8", (58, b"z" * (index % 50)))
+        outbox.say(LINK, SESSION, position)
+        expected += payload(conversation, position)
+        if index in (90, 91, 240):
+            position = conversation.resend(index, index + 1)
+            outbox.resend(LINK, SESSION, position)
+            expected += b"".join(expand(conversation.reader, conversation.reader.read(position)))
+    outbox.release()
+    assert len(list(conversation.reader.segments())) > 2
+    peer = Peer() if most is None else Peer(*[most] * len(expected))
+    while outbox.pending(LINK):
+        outbox.send(LINK, peer.send)
+    assert peer.received == expected and peer.largest > 10

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fixsim.errors import JournalCorrupt, JournalError
 from fixsim.fix.codec import decode, show
-from fixsim.journal.record import RESEND_BODY
+from fixsim.journal.record import resend_payload
 from fixsim.journal.resend import ADMIN, Resending, expand
 from fixsim.layout import NIL, Kind
 from fixsim.session.resend import ADMIN as SESSION_ADMIN
@@ -157,4 +157,17 @@ def test_a_frame_that_is_not_ours_is_an_error(tmp_path):
 
 def test_nothing_is_said_again_where_nothing_was_ever_said(tmp_path):
     assert expanded(Conversation(tmp_path), 1, 1) == []
-    assert RESEND_BODY.size == 16
+
+
+def test_what_lies_in_front_of_the_floor_is_covered_by_a_gap_fill_whatever_is_kept(tmp_path):
+    conversation = Conversation(tmp_path)
+    for text in (b"one", b"two", b"three"):
+        conversation.say(b"8", (58, text))
+    kept = conversation.last
+    position = conversation.put(Kind.RESEND, resend_payload(1, 3, kept), back=conversation.last)
+    record = conversation.reader.read(position)
+    assert record.resend_floor() == kept
+    frames = [decode(frame) for frame in expand(conversation.reader, record)]
+    assert [(frame.msg_type, frame.get(34), frame.get(36), frame.get(58)) for frame in frames] == [
+        (b"4", b"1", b"3", None), (b"8", b"3", None, b"three"),
+    ]  # fmt: skip

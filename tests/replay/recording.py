@@ -42,10 +42,12 @@ class FileWriter(MemoryWriter):
 class Recording(Stage):
     """A stage that leaves a journal in `data_dir`; made again on the same directory it is the next start."""
 
-    def __init__(self, data_dir: Path, config: Config | None = None, now_ns: int = MORNING_NS) -> None:
+    def __init__(
+        self, data_dir: Path, config: Config | None = None, now_ns: int = MORNING_NS, clock_start_ns: int | None = None
+    ) -> None:
         self.file: Any = FileWriter(data_dir)
         batches = [(batch.begin, batch.view) for batch in self.file.reader.batches()]
-        super().__init__(config or small_config(), self.file, batches, Outbox(self.file.reader), now_ns)
+        super().__init__(config or small_config(), self.file, batches, Outbox(self.file.reader), now_ns, clock_start_ns)
 
     def close(self) -> None:
         """Let go of the files, as a process that ends does."""
@@ -62,7 +64,10 @@ class Recording(Stage):
 
 
 def record_day(data_dir: Path, count: int = 600, seed: int = 1) -> str:
-    """Two days, a restart, a halt, a resend, a gap, heartbeats: `count` order messages in all; the state digest at the end."""
+    """Two days, a restart, a halt, two auctions, a resend, a gap, heartbeats: `count` order messages in all.
+
+    Returns the state digest at the end.
+    """
     from fixsim.exchange.digest import state_digest
 
     morning = Recording(data_dir)
@@ -74,6 +79,17 @@ def record_day(data_dir: Path, count: int = 600, seed: int = 1) -> str:
     morning.command("halt", symbol="AAPL")
     morning.play(flow[half : half + 20])
     morning.command("resume", symbol="AAPL")
+    morning.say(SESSIONS[0], [(35, b"e"), (324, b"S"), (55, b"AAPL"), (263, b"1")])
+    morning.say(SESSIONS[0], [(35, b"g"), (335, b"T"), (263, b"1")])
+    morning.command("phase", symbol="AAPL", phase="opening-auction", seconds=1)
+    morning.command("phase", symbol="BIG", phase="closing-auction")
+    morning.play(flow[half + 20 : half + 60])
+    morning.tick(morning.now_ns + 1_000_000_000)
+    morning.command("phase", symbol="BIG", phase="at-last")
+    morning.command("phase", symbol="BTC-USDT", phase="closed")
+    morning.play(flow[half + 60 : half + 80])
+    for symbol in ("BIG", "BTC-USDT"):
+        morning.command("phase", symbol=symbol, phase="continuous")
     morning.say(SESSIONS[0], [(35, b"2"), (7, b"2"), (16, b"0")])
     morning.numbers[SESSIONS[1]] += 1  # a message is lost on the way
     early = morning.frame(SESSIONS[1], [(35, b"1"), (112, b"EARLY")])
@@ -92,7 +108,7 @@ def record_day(data_dir: Path, count: int = 600, seed: int = 1) -> str:
     evening = Recording(data_dir, now_ns=morning.now_ns + 1_000_000)
     evening.numbers.update(numbers)
     evening.log_on(*SESSIONS)
-    evening.play(flow[half + 20 : -30], together=3)
+    evening.play(flow[half + 80 : -30], together=3)
     evening.tick(evening.now_ns + DAY_NS)
     evening.play(flow[-30:])
     digest = state_digest(evening.exchange)
