@@ -137,7 +137,7 @@ class Corridor:
     RANGE: Final = 3  # each new high or low of the window: `width` ticks from the other end
 
 
-#: One order, open or remembered. 88 bytes.
+#: One order, open or remembered. 96 bytes.
 ORDER: Final = np.dtype(
     [
         ("price", "<i8"),  # ticks; 0 for a market order
@@ -161,8 +161,9 @@ ORDER: Final = np.dtype(
         ("status", "u1"),  # OrdStatus(39)
         ("party", "<i4"),  # PARTY row of whoever answers for it, NIL when no limit looks at it
         ("inst", "u1"),  # what ExecInst(18) asks for, see Inst
-        ("spare", "u1", (1,)),
+        ("guarded", "u1"),  # 1 for a market order that may not trade beyond `worth`
         ("until", "<u2"),  # last day of a GTD order, days since 1970-01-01; 0 for none, and where a time is given
+        ("worth", "<i8"),  # ticks at which its leaves are counted in limits; no meaning while `party` is NIL
     ]
 )
 
@@ -214,6 +215,9 @@ BOOK: Final = np.dtype(
         ("max_price", "<i8"),  # ticks; max_price x max_lots is at most NOTIONAL_MAX
         ("last_price", "<i8"),  # ticks of the last trade, 0 for none
         ("last_lots", "<i8"),
+        ("factor", "<i8"),  # money of one lot at one tick; 0 while money is not looked at
+        ("mark", "<i8"),  # ticks at which positions are valued, 0 for none yet
+        ("mark_max", "<i8"),  # ticks a mark never exceeds
         ("auction_price", "<i8"),  # ticks of the last auction, 0 for none
         ("auction_lots", "<i8"),  # lots that met there
         ("closing_price", "<i8"),  # ticks at which orders meet at last, 0 for none
@@ -278,7 +282,7 @@ SESSION: Final = np.dtype(
         ("venue_length", "u1"),  # bytes of our own CompID
         ("comp_ids_length", "u1"),
         ("comp_ids", "u1", (COMP_IDS_BYTES,)),  # 49=..|56=..| as it is written
-        ("spare", "u1", (4,)),
+        ("risk", "<i4"),  # OWNER row of the session, NIL while no limit looks at anybody
     ]
 )
 
@@ -292,7 +296,8 @@ ECHO: Final = np.dtype(
         ("length", "<u2"),  # bytes of the text
         ("split", "<u2"),  # where routing ends and the order's own begins: `1=account|18=..|432=..|126=..|`
         ("text", "u1", (ECHO_TEXT_BYTES,)),
-        ("spare", "u1", (6,)),
+        ("account", "<i4"),  # OWNER row of its Account(1), NIL when no limit looks at that
+        ("spare", "u1", (2,)),
     ]
 )
 
@@ -330,12 +335,117 @@ CORE: Final = np.dtype(
         ("open_orders", "<i4"),
         ("open_orders_max", "<i4"),
         ("avg_px_decimals", "<i4"),
+        ("duplicates", "<i8"),  # DUPLICATE rows ever written
+        ("owners_fresh", "<i4"),
+        ("holdings_fresh", "<i4"),
+        ("parties_fresh", "<i4"),
         ("restatement", "<i4"),  # ExecRestatementReason(378) of the report being said, 0 for none; never outlives it
-        ("idle", "<i4"),
         ("random", "<u8"),  # where the random numbers of the venue stand
         ("index", "<i8"),  # sum of weight x ticks over the instruments of the index
         ("index_alarm", "<i8"),  # the index at or below which everything stops, a negative number for none
         ("alarm", "<i8"),  # 1: some breaker must look before anything else happens
+    ]
+)
+
+#: "No limit", and beyond what any sum of money reaches.
+LIMITLESS: Final = 1 << 62
+#: Owners of one order: its session, its firm, its account, its instrument.
+OWNERS_EACH: Final = 4
+
+
+class Scope:
+    """Whose limits an OWNER row has."""
+
+    SESSION: Final = 0
+    FIRM: Final = 1
+    ACCOUNT: Final = 2
+    INSTRUMENT: Final = 3
+
+
+#: Somebody, or something, with limits and running sums. Money is in minor units of the venue's currency.
+OWNER: Final = np.dtype(
+    [
+        ("open_orders_max", "<i8"),  # LIMITLESS for none, here and below
+        ("open_notional_max", "<i8"),
+        ("gross_max", "<i8"),
+        ("net_max", "<i8"),
+        ("credit_max", "<i8"),
+        ("loss_max", "<i8"),
+        ("order_rate", "<i8"),  # orders a second, 0 for any
+        ("order_burst", "<i8"),  # orders at once, in 1/10**9 of one
+        ("order_full_ns", "<i8"),  # after this time a bucket is full
+        ("message_rate", "<i8"),  # messages a second, 0 for any
+        ("message_burst", "<i8"),
+        ("message_full_ns", "<i8"),
+        ("ratio_max", "<i8"),  # requests for each trade, 0 for any
+        ("ratio_free", "<i8"),  # requests of a day before that counts
+        ("duplicate_ns", "<i8"),  # equal orders within it are refused, 0 for none
+        ("open_orders", "<i8"),
+        ("open_buy", "<i8"),  # money of what buys could still cost
+        ("open_sell", "<i8"),
+        ("net", "<i8"),  # money of all positions at their marks
+        ("gross", "<i8"),  # the same, without signs
+        ("spent", "<i8"),  # bought less sold since the day began, at the prices traded
+        ("opening", "<i8"),  # `net` when the day began
+        ("order_tokens", "<i8"),  # in 1/10**9, at `order_ns`
+        ("order_ns", "<i8"),
+        ("message_tokens", "<i8"),
+        ("message_ns", "<i8"),
+        ("requests", "<i8"),  # D, F and G accepted since the day began
+        ("trades", "<i8"),  # fills since the day began
+        ("scope", "u1"),  # Scope
+        ("stopped", "u1"),  # 1 after the loss of a day: only what closes positions is taken
+        ("spare", "u1", (6,)),
+    ]
+)
+
+#: What an OWNER has of one instrument.
+HOLDING: Final = np.dtype(
+    [
+        ("owner", "<i4"),
+        ("book", "<i4"),
+        ("position", "<i8"),  # lots, negative when short
+        ("buys", "<i8"),  # lots working to buy
+        ("sells", "<i8"),
+        ("position_max", "<i8"),  # lots, either way
+    ]
+)
+
+#: Who answers for an order: session and account in one instrument, with the tightest of the limits of an order by itself.
+PARTY: Final = np.dtype(
+    [
+        ("session", "<i4"),  # OWNER row of its session
+        ("account", "<i4"),  # OWNER row of its account, NIL for none
+        ("book", "<i4"),  # BOOK row
+        ("count", "u1"),  # owners with limits: their rows are in `party_owners` from OWNERS_EACH x this row on
+        ("idle", "u1"),  # 1 when no limit looks at it at all
+        ("restricted", "u1"),  # 1 when nothing may be entered
+        ("shorts", "u1"),  # 1 when a short sale is looked at
+        ("factor", "<i8"),  # as of its book
+        ("lots_max", "<i8"),
+        ("value_max", "<i8"),  # ticks x lots
+        ("price_min", "<i8"),  # ticks
+        ("price_max", "<i8"),
+        ("band_low", "<i8"),  # of the static collar, ticks
+        ("band_high", "<i8"),
+        ("last_bps", "<i8"),  # collar around the last trade, 0 for none
+        ("mid_bps", "<i8"),
+        ("guard_ticks", "<i8"),  # how far behind the best price a market order may trade, LIMITLESS for any
+        ("guard_bps", "<i8"),
+    ]
+)
+
+#: Terms of an order accepted a while ago, in a ring of a power of two.
+DUPLICATE: Final = np.dtype(
+    [
+        ("time_ns", "<i8"),
+        ("until_ns", "<i8"),  # end of its window
+        ("price", "<i8"),
+        ("lots", "<i8"),
+        ("before", "<i8"),  # number of the row before it with the same hash, NIL for none
+        ("owner", "<i4"),
+        ("book", "<i4"),
+        ("kind", "<i8"),  # side, type and time in force
     ]
 )
 
@@ -434,7 +544,7 @@ TRACK: Final = np.dtype(
     ]
 )
 
-assert ORDER.itemsize == 88
+assert ORDER.itemsize == 96
 assert NAME.itemsize == 48
 assert LADDER_FAN == 1 << LADDER_BITS
-assert all(table.itemsize % 8 == 0 for table in (ECHO, SESSION, BOOK, SIDE, LEVEL, CORE))
+assert all(table.itemsize % 8 == 0 for table in (ECHO, SESSION, BOOK, SIDE, LEVEL, CORE, OWNER, HOLDING, PARTY, DUPLICATE))

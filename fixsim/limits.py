@@ -38,6 +38,13 @@ ORDERS_MAX: Final = 1 << 24
 ORDER_NAMES_MAX: Final = 60_000
 SESSIONS_MAX: Final = 16_384
 INSTRUMENTS_MAX: Final = 16_384
+#: Accounts and combinations of session, account and instrument that risk limits look at.
+ACCOUNTS_MAX: Final = 1 << 20
+PARTIES_MAX: Final = 1 << 22
+#: Largest sum of money of one kind that limits keep, in minor units: a few of them still add up in 64 bits.
+MONEY_MAX: Final = 1 << 60
+#: Highest rate of messages or orders a second, and largest burst.
+RATE_MAX: Final = 1_000_000
 #: Highest price in ticks: eight levels of 32-way ladder nodes, and price x quantity stays below 2^62 with QTY_LOTS_MAX.
 PRICE_TICKS_MAX: Final = (1 << 40) - 1
 #: Largest quantity in lots.

@@ -62,13 +62,15 @@ ORDER_FLAWS = (
     "symbol", "off_tick", "off_lot", "no_qty", "zero_qty", "huge_qty", "small_qty", "no_price", "zero_price",
     "huge_price", "priced_market", "duplicate", "poss_resend", "poss_resend_new", "stop", "good_till_date",
     "iceberg", "min_qty", "pegged", "held", "buy_minus", "long_id", "long_account", "long_route", "good_till_time",
-    "no_till", "no_date", "both_halts", "reinstate", "withdraw",
+    "no_till", "no_date", "good_till_crossing", "both_halts", "reinstate", "withdraw",
 )  # fmt: skip
 REQUEST_FLAWS = (
     "unknown", "foreign", "duplicate", "poss_resend", "poss_resend_new", "wrong_side", "wrong_symbol",
     "long_id", "off_tick", "off_lot", "no_qty", "no_price", "huge_price", "market", "other_tif", "iceberg", "reinstate",
     "good_till_date",
 )  # fmt: skip
+#: TimeInForce(59) of a seeded flow, as often as it comes; "" for none.
+TIMES_IN_FORCE = ("", "", "", "", "", "", "0", "0", "1", "1", "1", "1", "3", "3", "4", "4", "2", "7")
 STATUS_FLAWS = ("unknown", "foreign", "order_id", "request_id")
 FLAWS = tuple(dict.fromkeys(ORDER_FLAWS + REQUEST_FLAWS + STATUS_FLAWS))
 
@@ -308,6 +310,7 @@ def order_extras(step: Step) -> list[Field]:
         "good_till_time": [(59, b"6"), (126, b"20240102-10:00:00.%03d" % (20 * step.target))],
         "no_till": [(59, b"6")],
         "no_date": [(59, b"6"), (432, b"20240103"), (126, b"20240103-10:00:00")],
+        "good_till_crossing": [(59, b"5")],
         "both_halts": [(18, b"J K")],
         "reinstate": [(18, b"1 J")],
         "withdraw": [(18, b"K")],
@@ -316,7 +319,7 @@ def order_extras(step: Step) -> list[Field]:
         "pegged": [(211, b"0.1")],
         "held": [(18, b"1 G")],
     }
-    if step.flaw in ("good_till_date", "good_till_time", "no_till", "no_date"):
+    if step.flaw in ("good_till_date", "good_till_time", "good_till_crossing", "no_till", "no_date"):
         return asked[step.flaw]
     tif: list[Field] = [(59, step.time_in_force.encode())] if step.time_in_force else []
     return tif + asked.get(step.flaw, [])
@@ -366,7 +369,7 @@ def seeded_flow(
                 buy=random.random() < 0.5,
                 offset=random.randint(-spread // 4, spread),
                 lots=random.randint(1, 9) if random.random() < 0.95 else random.randint(20, 80),
-                time_in_force=random.choice(("", "", "", "0", "1", "1", "3", "4", "2", "7")),
+                time_in_force=random.choice(TIMES_IN_FORCE),
                 market=random.random() < 0.06,
                 target=int(40 * random.random() ** 3),
                 routed=random.random() < 0.1,

@@ -35,7 +35,7 @@ Target = Annotated[str, typer.Option(help="TargetCompID(56): who the exchange is
 Username = Annotated[str | None, typer.Option(help="Username(553) of the Logon.")]
 Password = Annotated[bool, typer.Option("--password", help="Ask for the Password(554).")]
 EnvFile = Annotated[Path | None, typer.Option(help=f"File with a line {PASSWORD_VARIABLE}=... instead.")]
-Tif = Annotated[str | None, typer.Option(help="day, gtc, ioc or fok; day when not given.")]
+Tif = Annotated[str | None, typer.Option(help="day, gtc, ioc, fok, open or close; day when not given.")]
 ClOrdId = Annotated[str | None, typer.Option("--id", help="ClOrdID(11) of the order or request.")]
 Account = Annotated[str | None, typer.Option(help="Account(1) of the order.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds an answer is waited for.")]

@@ -27,6 +27,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "clock": ("fixsim.cli.clock", "app", "Show the venue's clock, and drive a simulated one."),
     "reload": ("fixsim.cli.reload", "reload", "Have the running exchange read its configuration again."),
     "phase": ("fixsim.cli.phase", "phase", "Show the phase of an instrument, or go on with another."),
+    "kill": ("fixsim.cli.kill", "kill", "Block somebody's orders and cancel what rests of them; lift that again."),
+    "limits": ("fixsim.cli.limits", "app", "Show limits and what is used of them."),
     "audit": ("fixsim.cli.audit", "app", "Ask Postgres what happened; prove and verify the record."),
     "journal": ("fixsim.cli.journal", "app", "Read and verify the journal files."),
     "replay": ("fixsim.cli.replay", "replay", "Carry out a journal again and compare; play a FIX log to an exchange."),

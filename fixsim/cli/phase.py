@@ -39,4 +39,16 @@ def described(answer: dict[str, Any]) -> str:
         lines.append("it would come to nothing")
     elif answer["auction_price"] is not None:
         lines.append(f"the last auction came to {answer['auction_price']}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *described_breaker(answer["breaker"])])
+
+
+def described_breaker(breaker: dict[str, Any] | None) -> list[str]:
+    """A breaker in a line: its profile, what it is doing, where trades may be."""
+    if breaker is None:
+        return []
+    line = f"{breaker['name']} is {breaker['state']}, trades from {breaker['lowest'] or 'any'} to {breaker['highest'] or 'any'}"
+    if breaker["pauses"] is not None:
+        line += f", pauses at {breaker['pauses']}"
+    if breaker["extensions"]:
+        line += f", prolonged {breaker['extensions']} times"
+    return [line]

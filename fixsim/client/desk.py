@@ -55,7 +55,7 @@ def base36(number: int) -> str:
 class OrderOptions(TypedDict, total=False):
     """What may be said about an order besides what and how much."""
 
-    #: day, gtc, ioc or fok.
+    #: day, gtc, ioc, fok, open or close.
     tif: str
     #: ClOrdID(11); one is made when it is absent.
     cl_ord_id: str | None

@@ -1,6 +1,6 @@
 """What a person types, as a request.
 
-    buy 100 AAPL @ 187.25 [--tif day|gtc|ioc|fok] [--id ID] [--account NAME]
+    buy 100 AAPL @ 187.25 [--tif day|gtc|ioc|fok|open|close] [--id ID] [--account NAME]
     sell 0.5 BTC-USDT market
     cancel ID
     replace ID 200 @ 187.30       also `replace ID 200` or `replace ID @ 187.30`
@@ -20,8 +20,8 @@ from fixsim.errors import UsageError
 #: Verbs that make sense only where a session goes on: at the prompt.
 PROMPT_VERBS: Final = ("orders", "help", "quit")
 USAGE: Final = {
-    "buy": "buy QTY SYMBOL [@ PRICE | market] [--tif day|gtc|ioc|fok] [--id ID] [--account NAME]",
-    "sell": "sell QTY SYMBOL [@ PRICE | market] [--tif day|gtc|ioc|fok] [--id ID] [--account NAME]",
+    "buy": "buy QTY SYMBOL [@ PRICE | market] [--tif day|gtc|ioc|fok|open|close] [--id ID] [--account NAME]",
+    "sell": "sell QTY SYMBOL [@ PRICE | market] [--tif day|gtc|ioc|fok|open|close] [--id ID] [--account NAME]",
     "cancel": "cancel ID",
     "replace": "replace ID [QTY] [@ PRICE]",
     "status": "status ID",

@@ -21,6 +21,8 @@ TIF_NAMES: Final = {
     "gtc": TimeInForce.GOOD_TILL_CANCEL,
     "ioc": TimeInForce.IMMEDIATE_OR_CANCEL,
     "fok": TimeInForce.FILL_OR_KILL,
+    "open": TimeInForce.AT_THE_OPENING,
+    "close": TimeInForce.AT_THE_CLOSE,
 }
 #: OrdStatus(39) after which an order does nothing any more.
 CLOSED: Final = frozenset(
@@ -121,7 +123,7 @@ def _text(report: Message, tag: int) -> str:
 
 
 def time_in_force(name: str) -> bytes:
-    """TimeInForce(59) of `day`, `gtc`, `ioc` or `fok`. Raises UsageError for another name."""
+    """TimeInForce(59) of `day`, `gtc`, `ioc`, `fok`, `open` or `close`. Raises UsageError for another name."""
     if name.lower() not in TIF_NAMES:
         raise UsageError(f"--tif {name}: expected one of {', '.join(TIF_NAMES)}")
     return TIF_NAMES[name.lower()]

@@ -22,6 +22,7 @@ from fixsim.config.model import (
     Venue,
 )
 from fixsim.config.reader import default_config, load, packaged
+from fixsim.config.risk import Limits, Rate, Risk
 from fixsim.config.running import Console, CpuAffinity, Process, ShadowSettings, StreetSettings
 
 __all__ = [
@@ -35,8 +36,11 @@ __all__ = [
     "House",
     "Instrument",
     "JournalSettings",
+    "Limits",
     "Permissions",
     "Process",
+    "Rate",
+    "Risk",
     "ShadowSettings",
     "StreetSettings",
     "Tls",

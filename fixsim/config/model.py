@@ -14,15 +14,18 @@ from typing import Any, Final, Protocol, TypeVar
 
 from fixsim.config.breakers import Breaker, MarketBreaker, named
 from fixsim.config.checks import between, each_one_of, one_of
+from fixsim.config.risk import Limits, Rate, Risk, most_fitting
 from fixsim.config.running import Console, Process, ShadowSettings, StreetSettings
 from fixsim.config.schedules import Schedule
 from fixsim.limits import (
+    ACCOUNTS_MAX,
     COMP_ID_BYTES_MAX,
     EARLY_MESSAGES_MAX,
     FRAME_BYTES_MAX,
     INSTRUMENTS_MAX,
     NOTIONAL_MAX,
     ORDERS_MAX,
+    PARTIES_MAX,
     PRICE_TICKS_MAX,
     QTY_LOTS_MAX,
     SEGMENT_BYTES,
@@ -254,6 +257,15 @@ class Counterparty:
     #: Networks it may connect from; empty for anywhere.
     allowed_addresses: tuple[str, ...] = field(default=(), metadata={"check": _networks})
     permissions: Permissions = Permissions()
+    #: Who answers for it, beside itself: sessions of one firm share the firm's limits. None for nobody.
+    firm: str | None = field(default=None, metadata={"check": _comp_id})
+    #: Its resting orders are cancelled when its connection is lost, respectively when it says Logout.
+    cancel_on_disconnect: bool = False
+    cancel_on_logout: bool = False
+    #: How long it may take to come back before they are.
+    cancel_grace_s: float = field(default=0.0, metadata=between(0, 86_400))
+    #: Good-till-cancel orders stay.
+    cancel_keeps_gtc: bool = True
     #: Early messages kept while a gap is open.
     early_messages_max: int = field(default=EARLY_MESSAGES_MAX, metadata=between(0, EARLY_MESSAGES_MAX))
 
@@ -302,6 +314,12 @@ class Capacities:
     clordid_memory: int = field(default=1 << 20, metadata=between(16, ORDERS_MAX))
     #: Connections that have not logged on yet; the oldest makes way for a new one.
     greetings: int = field(default=512, metadata=between(1, SESSIONS_MAX))
+    #: Accounts that limits look at.
+    accounts: int = field(default=4_096, metadata=between(1, ACCOUNTS_MAX))
+    #: Combinations of session, account and instrument that limits look at.
+    parties: int = field(default=1 << 16, metadata=between(16, PARTIES_MAX))
+    #: Orders remembered while an equal one may not follow, over all sessions.
+    duplicate_memory: int = field(default=1 << 16, metadata=between(16, ORDERS_MAX))
 
 
 @dataclass(frozen=True)
@@ -371,6 +389,9 @@ class Config:
     breakers: tuple[Breaker, ...] = ()
     market_breaker: MarketBreaker | None = None
     house: House | None = None
+    risk: Risk = Risk()
+    limits: tuple[Limits, ...] = ()
+    rates: tuple[Rate, ...] = ()
     capacities: Capacities = Capacities()
     tls: Tls | None = None
     journal: JournalSettings = JournalSettings()
@@ -412,6 +433,10 @@ class Config:
     def counterparty_for(self, sender_comp_id: str) -> Counterparty | None:
         """The entry, exact or pattern, by which `sender_comp_id` may log on. None when nobody may."""
         return _entry_for(self.counterparties, self._senders, sender_comp_id, COMP_ID_BYTES_MAX)
+
+    def limits_for(self, scope: str, name: str) -> Limits | None:
+        """The limits of a session, firm, account or instrument: the exact entry, else the longest pattern. None for none."""
+        return most_fitting(self.limits, scope, name) if self.risk.checks else None
 
     def normalised(self) -> str:
         """Canonical JSON: equal configurations give equal text. Secrets are left out."""

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hi
 
 from fixsim.config.breakers import PROFILES, Breaker, named, profile_values
 from fixsim.config.model import Capacities, Config, Counterparty, Instrument, Tls, Venue
+from fixsim.config.risk import check_limits
 from fixsim.config.schedules import Schedule
 from fixsim.errors import ConfigError, Fault
 from fixsim.limits import NOTIONAL_MAX, QTY_LOTS_MAX
@@ -259,6 +260,7 @@ def _check_whole(config: Config, faults: Faults) -> None:
         faults.note("counterparties", "is empty: nobody may log on")
     if config.house is not None and config.house.comp_id in senders:
         faults.note("house.comp_id", f"is {config.house.comp_id!r}, which a counterparty has too")
+    check_limits(config, faults.note)
     for index, entry in enumerate(config.instruments):
         _check_products(entry, config.venue.avg_px_decimals, f"instruments[{index}].", faults)
     _check_breakers(config, faults)

@@ -14,6 +14,7 @@ from fixsim.engine.ladder import ladder_first_from, price_key
 from fixsim.engine.levels import unlink
 from fixsim.engine.memory import close
 from fixsim.engine.report import report
+from fixsim.engine.risk import risk_fill
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL
 
@@ -168,6 +169,8 @@ def meet(m, bid, ask, lots, price):
     book = m.books[np.int64(m.orders[bid]["book"])]
     book["last_price"], book["last_lots"] = price, lots
     book["auction_lots"] += lots
+    risk_fill(m, bid, price, lots)
+    risk_fill(m, ask, price, lots)
     for slot in (bid, ask):
         order = m.orders[slot]
         m.levels[order["level"]]["lots"] -= lots

@@ -13,6 +13,7 @@ from fixsim.engine.book import HELD, MORE, cancel, enter, has_level_room, has_or
 from fixsim.engine.index import find_name, has_name_room, same_bytes
 from fixsim.engine.jit import kernel, part
 from fixsim.engine.levels import MARKET
+from fixsim.engine.risk import admits_order, admits_replace, has_message_token, take_message_token
 from fixsim.engine.symbols import find_book
 from fixsim.engine.tape import has_tape_room, put_record
 from fixsim.layout import NIL, Kind, Phase
@@ -168,6 +169,7 @@ def record_frame(m, session, buffer, begin, end, msg_type):
         (first, spots[2 * scan.SYMBOL] - begin), np.int64(row["link"]),
     )  # fmt: skip
     row["next_in"] += 1
+    take_message_token(m, session)
 
 
 @kernel
@@ -199,7 +201,7 @@ def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
     if msg_type != D and msg_type != F and msg_type != G:
         return SLOW
     seen = scan.scan_fields(m, buffer, body + 5, stop)
-    if not fits_kind(seen, msg_type) or not fits_session(m, session, buffer, tolerance_ns):
+    if not fits_kind(seen, msg_type) or not fits_session(m, session, buffer, tolerance_ns) or not has_message_token(m, session):
         return SLOW
     spots = m.spots
     begin_id = spots[2 * scan.CL_ORD_ID]
@@ -226,12 +228,12 @@ def take_frame(m, session, buffer, begin, body, stop, end, tolerance_ns):
     kind = char_of(m, buffer, scan.ORD_TYPE)
     if msg_type == D:
         echo = echo_of(m, session, buffer, seen)
-        if echo == -2 or not has_order_room(m):
+        if echo == -2 or not has_order_room(m) or not admits_order(m, session, echo, book, side, kind, tif, price, lots):
             return SLOW
         record_frame(m, session, buffer, begin, end, msg_type)
         return 10 + enter(m, session, book, side, kind, tif, price, lots, echo, buffer, begin_id, length)
     slot = own_open_order(m, session, buffer, book, side)
-    if slot == NIL or np.int64(m.orders[slot]["ord_type"]) != kind:
+    if slot == NIL or np.int64(m.orders[slot]["ord_type"]) != kind or not admits_replace(m, slot, price, lots):
         return SLOW
     if (seen >> scan.TIME_IN_FORCE) & 1 == 1 and np.int64(m.orders[slot]["tif"]) != tif:
         return SLOW

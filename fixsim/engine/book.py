@@ -14,6 +14,7 @@ from fixsim.engine.ladder import HEIGHT_MAX, ladder_first_from, price_key
 from fixsim.engine.levels import MARKET, leave, own_side, park, rest, unlink, unpark
 from fixsim.engine.memory import close, limit_names, retire, take_order
 from fixsim.engine.report import report
+from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace, risk_reprice
 from fixsim.engine.tape import has_tape_room
 from fixsim.layout import NIL, PARKED, Phase
 from fixsim.limits import PRICE_TICKS_MAX
@@ -48,6 +49,8 @@ def fill(m, taker, maker, row, lots):
     book = m.books[np.int64(incoming["book"])]
     book["last_price"], book["last_lots"] = price, lots
     value = price * lots
+    risk_fill(m, taker, price, lots)
+    risk_fill(m, maker, price, lots)
     incoming["leaves"] -= lots
     incoming["cum"] += lots
     incoming["notional"] += value
@@ -67,6 +70,8 @@ def fill(m, taker, maker, row, lots):
 @kernel
 def limit_key(order, opposite):
     """Highest key of SIDE row `opposite` that the order may trade at."""
+    if order["ord_type"] == MARKET and order["guarded"] != 0:
+        return price_key(opposite, np.int64(order["worth"]))
     if order["ord_type"] == MARKET:
         return np.int64(PRICE_TICKS_MAX)
     return price_key(opposite, np.int64(order["price"]))
@@ -120,6 +125,7 @@ def can_fill_whole(m, slot):
 @kernel
 def cancel_rest(m, slot, exec_type, name, orig, route):
     """Say that what is left of an order that does not rest is gone, and close it."""
+    risk_release(m, slot)
     order = m.orders[slot]
     order["leaves"], order["status"] = 0, exec_type
     report(m, slot, exec_type, name, orig, route, 0, 0, 0)
@@ -202,7 +208,8 @@ def enter(m, session, book, side, ord_type, tif, price, lots, echo, text, begin,
     order["next"], order["prev"], order["level"], order["echo"] = NIL, NIL, NIL, echo
     order["day"], order["names"], order["book"], order["session"] = core["day"], 0, book, session
     order["side"], order["ord_type"], order["tif"], order["status"] = side, ord_type, tif, NEW
-    order["party"], order["inst"], order["until"] = NIL, 0, 0
+    order["inst"], order["until"] = 0, 0
+    risk_open(m, slot)
     if echo != NIL:
         m.echoes[echo]["refs"] += 1
     name = add_name(m, session, slot, text, begin, length, 0)
@@ -222,6 +229,7 @@ def cancel(m, slot, route, text, begin, length):
     `route` is the ECHO row with the request's routing, or NIL; its id is `length` bytes of `text` from `begin`.
     """
     session = np.int64(m.orders[slot]["session"])
+    risk_cancel(m, slot)
     limit_names(m, slot)
     request = add_name(m, session, slot, text, begin, length, 1)
     leave(m, slot)
@@ -246,6 +254,7 @@ def replace(m, slot, price, lots, route, text, begin, length):
     lots = max(lots, np.int64(order["cum"]))
     keeps = price == order["price"] and lots <= order["qty"] and lots > order["cum"]
     leaves = lots - np.int64(order["cum"])
+    risk_replace(m, slot, price, leaves)
     parked = order["level"] == PARKED
     if not keeps:
         leave(m, slot)
@@ -314,6 +323,7 @@ def may_rest(m, slot):
 def reprice(m, slot, price):
     """The exchange changes the price of an order that does not rest: 150=D with 378=3."""
     order = m.orders[slot]
+    risk_reprice(m, slot, price)
     order["price"] = price
     m.core[0]["restatement"] = REPRICING
     report(m, slot, RESTATED, np.int64(order["name"]), NIL, np.int64(order["echo"]), 0, 0, 0)

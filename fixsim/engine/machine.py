@@ -7,7 +7,24 @@ import numpy as np
 import numpy.typing as npt
 
 from fixsim.engine.table import MachineType, TableType
-from fixsim.layout import BOOK, CORE, ECHO, LADDER_FAN, LEVEL, NAME, NIL, ORDER, SESSION, SIDE, TAPE
+from fixsim.layout import (
+    BOOK,
+    CORE,
+    DUPLICATE,
+    ECHO,
+    HOLDING,
+    LADDER_FAN,
+    LEVEL,
+    NAME,
+    NIL,
+    ORDER,
+    OWNER,
+    OWNERS_EACH,
+    PARTY,
+    SESSION,
+    SIDE,
+    TAPE,
+)
 from fixsim.limits import BATCH_BYTES
 
 #: Fields the scan knows.
@@ -23,7 +40,7 @@ SLACK_BYTES = 64
 TABLES: dict[str, np.dtype[Any]] = {
     "orders": ORDER,
     "names": NAME,
-    "name_index": np.dtype(np.int32),  # open addressing over NAME.hash, a power of two
+    "name_index": np.dtype(np.int32),  # open addressing over NAME.hash, a power of two; bits of the hash above the row
     "levels": LEVEL,
     "node_bits": np.dtype(np.int64),  # which children a ladder node has, bits 0 to 31
     "node_child": np.dtype(np.int32),  # LADDER_FAN children per node: a node, or at the bottom a LEVEL row
@@ -32,6 +49,14 @@ TABLES: dict[str, np.dtype[Any]] = {
     "book_index": np.dtype(np.int32),  # open addressing over Symbol(55), a power of two
     "sessions": SESSION,
     "echoes": ECHO,
+    "owners": OWNER,
+    "holdings": HOLDING,
+    "parties": PARTY,
+    "party_owners": np.dtype(np.int32),  # OWNERS_EACH of each party: an OWNER row
+    "party_holdings": np.dtype(np.int32),  # beside it: the HOLDING row of that owner, NIL for none
+    "party_index": np.dtype(np.int32),  # open addressing over session, account and book, a power of two
+    "duplicates": DUPLICATE,  # a ring
+    "duplicate_index": np.dtype(np.int64),  # two for each hash: number of its newest row, from 1, and when all are out of date
     "core": CORE,  # one row
     "tape": TAPE,  # one row
     "batch": np.dtype(np.uint8),  # the batch being written
@@ -76,6 +101,14 @@ class Machine(TableSet):
     book_index: npt.NDArray[np.int32]
     sessions: Table
     echoes: Table
+    owners: Table
+    holdings: Table
+    parties: Table
+    party_owners: npt.NDArray[np.int32]
+    party_holdings: npt.NDArray[np.int32]
+    party_index: npt.NDArray[np.int32]
+    duplicates: Table
+    duplicate_index: npt.NDArray[np.int64]
     core: Table
     tape: Table
     batch: npt.NDArray[np.uint8]
@@ -109,7 +142,8 @@ Machine._numba_type_ = type_of_tables(TABLES)
 #: Tables that are state; the others are the batch being written.
 STATE_TABLES = (
     "orders", "names", "name_index", "levels", "node_bits", "node_child", "sides", "books", "book_index",
-    "sessions", "echoes", "core",
+    "sessions", "echoes", "owners", "holdings", "parties", "party_owners", "party_holdings", "party_index", "duplicates",
+    "duplicate_index", "core",
 )  # fmt: skip
 
 
@@ -127,6 +161,9 @@ class Sizes(NamedTuple):
     memory: int
     name_memory: int
     avg_px_decimals: int
+    owners: int
+    parties: int
+    duplicates: int
 
 
 def _power_of_two(least: int) -> int:
@@ -148,6 +185,14 @@ def new_machine(sizes: Sizes) -> Machine:
             "book_index": _power_of_two(2 * sizes.books),
             "sessions": sizes.sessions,
             "echoes": sizes.echoes,
+            "owners": sizes.owners,
+            "holdings": (OWNERS_EACH - 1) * sizes.parties,
+            "parties": sizes.parties,
+            "party_owners": OWNERS_EACH * sizes.parties,
+            "party_holdings": OWNERS_EACH * sizes.parties,
+            "party_index": _power_of_two(2 * sizes.parties),
+            "duplicates": _power_of_two(sizes.duplicates),
+            "duplicate_index": 2 * _power_of_two(sizes.duplicates),
             "core": 1,
             "tape": 1,
             "words": (BATCH_BYTES + (2 << 20)) // 8,
@@ -163,6 +208,6 @@ def new_machine(sizes: Sizes) -> Machine:
     core["avg_px_decimals"] = sizes.avg_px_decimals
     machine.sides["root"], machine.sides["best"] = NIL, NIL
     machine.sessions["last_out"], machine.sessions["oldest"], machine.sessions["newest"] = NIL, NIL, NIL
-    machine.sessions["echo"] = NIL
+    machine.sessions["echo"], machine.sessions["risk"] = NIL, NIL
     machine.books["parked_head"], machine.books["parked_tail"] = NIL, NIL
     return machine

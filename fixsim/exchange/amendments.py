@@ -54,6 +54,8 @@ class Amendments:
         self.machine, self.tape, self.listings, self.make_room = machine, tape, listings, make_room
         #: Trades that were amended, as `Trade` has them, by match id, SecondaryExecID(527). State.
         self.trades: dict[int, tuple[int, int, int, int]] = {}
+        #: Told of each side: its ORDER row, and lots and price of the trade before and after.
+        self.amended: Callable[[int, tuple[int, int], tuple[int, int]], None] = lambda slot, before, after: None
 
     def bust(self, told: Told) -> dict[str, Any]:
         """Take a trade back. Raises UsageError; nothing has changed then."""
@@ -113,6 +115,7 @@ class Amendments:
         for slot, exec_id in zip(slots, (trade.buy_exec_id, trade.sell_exec_id), strict=True):
             self.make_room()
             self._restate(slot, trade, lots, price)
+            self.amended(slot, (trade.lots, trade.price), (lots, price))
             exec_ids.append(self._tell(slot, match_id, exec_id, lots, price))
         self.trades[match_id] = (lots, price, exec_ids[0], exec_ids[1])
         listing = self._listing(slots)

@@ -60,7 +60,8 @@ class Auctions:
 
     def last(self, book: int) -> int:
         """Price of the last trade in ticks, 0 for none."""
-        return int(self.machine.books[book]["last_price"])
+        row = self.machine.books[book]
+        return int(row["last_price"]) if row["last_lots"] else 0
 
     def indication(self, book: int) -> Indication:
         """What a call would come to if it ended now."""

@@ -21,7 +21,8 @@ from fixsim.exchange.phases import Call, Phases
 from fixsim.exchange.rule import SLICES, Mean, Rule
 from fixsim.exchange.status import Status
 from fixsim.layout import NEVER, NIL, Corridor, Phase
-from fixsim.units import NS_PER_S
+from fixsim.limits import PRICE_TICKS_MAX
+from fixsim.units import NS_PER_S, format_utc_timestamp
 
 #: What a breaker is doing, in BOOK.state.
 QUIET: Final = 0
@@ -205,13 +206,36 @@ class Breakers:
                 self.make_room()
                 engine_book.pull(self.machine, slot, bound)
 
+    # ---- shown
+
+    def shown(self, listing: Listing) -> dict[str, Any] | None:
+        """What `fixsim phase` says of an instrument's breaker; None without one.
+
+        Its profile and state, lowest and highest price of a trade (None for no bound), when a limit state pauses, and how
+        often the present call was prolonged.
+        """
+        rule, row = self.rules.get(listing.book), self.machine.books[listing.book]
+        if rule is None:
+            return None
+        pause_ns = self.pause_ns.get(listing.book)
+        bounds = (int(row["floor"]) or None, int(row["ceiling"]) if row["ceiling"] < PRICE_TICKS_MAX else None)
+        lowest, highest = (None if ticks is None else listing.price_text(ticks) for ticks in bounds)
+        return {
+            "name": rule.profile.name,
+            "state": STATES[int(row["state"])],
+            "lowest": lowest,
+            "highest": highest,
+            "pauses": None if pause_ns is None else format_utc_timestamp(pause_ns, 3).decode(),
+            "extensions": int(row["extensions"]),
+        }
+
     # ---- calls
 
     def judge(self, call: Call) -> int:
         """Venue time until which a call goes on because of its price or of what would be left, 0 to let it end."""
         rule = self.rules.get(call.book)
-        if rule is None:
-            return 0
+        if rule is None or (rule.profile.bands and call.kind != Phase.VOLATILITY_AUCTION):
+            return 0  # collars are for the end of a pause
         now_ns, profile = self.venue_ns(), rule.profile
         if self.machine.books[call.book]["state"] == EXTENDED:
             return now_ns + EXTENDED_LOOK_NS if call.found.lots else 0

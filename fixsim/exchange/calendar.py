@@ -15,12 +15,12 @@ class Calendar:
     def __init__(self) -> None:
         #: By schedule: the change that is in force (None before the first), then those to come, in order.
         self.changes: dict[str, list[Any]] = {}
-        #: Venue time at which the last plan was made.
+        #: Venue time at which the last plan was made, 0 for none.
         self.planned_ns = 0
 
     def adopt(self, changes: dict[str, Any], venue_ns: int) -> None:
         """Replace what is to come; what was missed until `venue_ns` stays. A new schedule begins with what is in force then."""
-        self.planned_ns = venue_ns
+        self.planned_ns = venue_ns if changes else 0
         self.changes = {
             name: merged(self.changes.get(name), [Change(*change) for change in told], venue_ns)
             for name, told in changes.items()

@@ -20,4 +20,8 @@ def sizes(config: Config) -> Sizes:
         # one session alone may not use up everybody's memory
         name_memory=max(1, capacities.clordid_memory // 8),
         avg_px_decimals=config.venue.avg_px_decimals,
+        # a session and a firm of each, beside accounts and instruments
+        owners=2 * capacities.sessions + capacities.accounts + capacities.instruments,
+        parties=capacities.parties,
+        duplicates=capacities.duplicate_memory,
     )

@@ -9,9 +9,11 @@ from fixsim.engine import book as engine_book
 from fixsim.engine import memory as engine_memory
 from fixsim.engine.index import find_name, name_rows
 from fixsim.engine.machine import Machine
+from fixsim.errors import BusinessRejection
 from fixsim.exchange import entry, orders
 from fixsim.exchange.answers import CancelRejection, OrderView, cancel_rejected, order_rejected, status_report
 from fixsim.exchange.echoes import Echoes
+from fixsim.exchange.gate import MESSAGE_RATE, Gate
 from fixsim.exchange.goodtill import GoodTill
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.members import Member
@@ -19,7 +21,7 @@ from fixsim.exchange.orders import required
 from fixsim.exchange.phases import Phases
 from fixsim.exchange.tape import Tape
 from fixsim.fix import tags
-from fixsim.fix.enums import CxlRejReason, MsgType, OrdRejReason, TimeInForce
+from fixsim.fix.enums import BusinessRejectReason, CxlRejReason, MsgType, OrdRejReason, TimeInForce
 from fixsim.fix.message import Message
 from fixsim.layout import NIL
 from fixsim.limits import TEXT_BYTES_MAX
@@ -38,7 +40,8 @@ class Desk:
     """Answers order messages of any session against the books of one machine."""
 
     def __init__(
-        self, machine: Machine, tape: Tape, listings: Listings, phases: Phases, good_till: GoodTill, commit: Callable[[], None]
+        self, machine: Machine, tape: Tape, listings: Listings, phases: Phases, good_till: GoodTill, gate: Gate,
+        commit: Callable[[], None],
     ) -> None:
         self.machine = machine
         self.phases = phases
@@ -46,7 +49,9 @@ class Desk:
         self.tape = tape
         self.listings = listings
         self.commit = commit
+        self.gate = gate
         self.echoes = Echoes(machine)
+        self.echoes.account_owner = gate.risk.account_owner
         self.core: Any = machine.core[0]
         #: Lets the breakers decide when the kernels have stopped; theirs when the venue is made.
         self.look: Callable[[], int] = lambda: engine_book.DONE
@@ -105,6 +110,7 @@ class Desk:
         if listing.symbol not in self.listings.by_symbol:
             self.listings.create(listing)
             self.phases.begin(listing)
+        self.gate.keep(listing)
         terms = entry.terms_of(message)
         echo = self.echoes.row(route, message.get(tags.ACCOUNT), terms)
         if echo != NIL and not route and not terms:
@@ -151,6 +157,9 @@ class Desk:
         fault = orders.permission_fault(message, symbol, member.counterparty)
         if fault is not None:
             return fault
+        fault = self.gate.standing_fault(member, message, symbol, message.get(tags.ACCOUNT))
+        if fault is not None:
+            return fault
         if self.find(member, cl_ord_id) != NIL:
             return orders.Fault(OrdRejReason.DUPLICATE_ORDER, "Duplicate ClOrdID(11)")
         lots = orders.quantity(message, listing)
@@ -159,9 +168,13 @@ class Desk:
         price = orders.price(message, listing)
         if isinstance(price, orders.Fault):
             return price
+        fault = self.gate.order_fault(member, message, listing, lots, price)
+        if fault is not None:
+            return fault
         account, terms = message.get(tags.ACCOUNT), entry.terms_of(message)
         room = engine_book.has_order_room(self.machine) and self.echoes.has_room(route, account, terms)
         if not room or not self._has_room(member, len(cl_ord_id)):
+            self.gate.drop()
             return orders.Fault(OrdRejReason.ORDER_EXCEEDS_LIMIT, CAPACITY)
         return listing, lots, price, good_for
 
@@ -171,11 +184,26 @@ class Desk:
             name = self.find(member, message.get(tags.CL_ORD_ID, b""))
             row = self.machine.names[name]
             order = int(row["order"])
-            if not row["request"] and int(self.machine.orders[order]["status"]) in OPEN:
+            if name != NIL and not row["request"] and int(self.machine.orders[order]["status"]) in OPEN:
                 owner = self.view(order)
         self.core["exec_id"] += 1
         body = order_rejected(message, fault, owner, int(self.core["exec_id"]), self.tape.venue_stamp)
         self.tape.say(member.slot, MsgType.EXECUTION_REPORT, route, body)
+
+    def refuse_for_rate(self, member: Member, message: Message) -> None:
+        """The session has said more than it may: the message is refused in the way of its kind, unread."""
+        route = orders.route_of(message)
+        if message.msg_type == MsgType.NEW_ORDER_SINGLE:
+            required(message, tags.CL_ORD_ID)
+            self._refuse_order(member, message, route, orders.Fault(MESSAGE_RATE.reason, MESSAGE_RATE.text))
+        elif message.msg_type in (MsgType.ORDER_CANCEL_REQUEST, MsgType.ORDER_CANCEL_REPLACE_REQUEST):
+            required(message, tags.CL_ORD_ID)
+            slot = self._order_of_request(member, message, required(message, tags.ORIG_CL_ORD_ID))
+            reason = CxlRejReason.UNKNOWN_ORDER if slot == NIL else CxlRejReason.BROKER_EXCHANGE_OPTION
+            to = b"1" if message.msg_type == MsgType.ORDER_CANCEL_REQUEST else b"2"
+            self._refuse_request(member, message, route, slot, CancelRejection(reason, MESSAGE_RATE.text), to)
+        else:
+            raise BusinessRejection(BusinessRejectReason.OTHER, MESSAGE_RATE.text)
 
     # ---- OrderCancelRequest(F) and OrderCancelReplaceRequest(G)
 
@@ -210,6 +238,8 @@ class Desk:
                 rejection = terms
             else:
                 lots, price = terms
+                rejection = self.gate.replace_fault(member, message, slot, price, lots)
+            if rejection is None:
                 room = engine_book.has_level_room(self.machine)
                 if not room or not self._room_for_request(member, cl_ord_id, route):
                     rejection = CancelRejection(CxlRejReason.BROKER_EXCHANGE_OPTION, CAPACITY)

@@ -20,7 +20,7 @@ from fixsim.engine.machine import STATE_TABLES, Machine
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import Member
 from fixsim.exchange.plain import sorted_text, to_plain
-from fixsim.layout import LADDER_FAN
+from fixsim.layout import LADDER_FAN, OWNERS_EACH
 
 #: Tables that grow by fresh rows: only rows that were ever used count.
 FRESH: Final = {
@@ -30,6 +30,12 @@ FRESH: Final = {
     "node_bits": ("nodes_fresh", 1),
     "node_child": ("nodes_fresh", LADDER_FAN),
     "echoes": ("echoes_fresh", 1),
+    "owners": ("owners_fresh", 1),
+    "holdings": ("holdings_fresh", 1),
+    "parties": ("parties_fresh", 1),
+    "party_owners": ("parties_fresh", OWNERS_EACH),
+    "party_holdings": ("parties_fresh", OWNERS_EACH),
+    "duplicates": ("duplicates", 1),
 }
 
 #: What a conversation remembers.
@@ -43,7 +49,9 @@ DIGESTED: Final = {
     "Conversation": CONVERSATION,
     "Gap": GAP,
     "Timers": TIMERS,
-    "Member": ("name", "slot", "restarts_when_lost"),
+    "Member": ("name", "slot", "restarts_when_lost", "logged_out"),
+    "Risk": ("names", "marked_ns"),
+    "Guard": ("switches", "away", "day"),
     "Exchange": ("links", "reset_at_ns", "_postponed"),
     "Amendments": ("trades",),
     "GoodTill": ("times",),
@@ -80,12 +88,30 @@ NOT_STATE: Final = {
     "Exchange.core": _VIEW,
     "Exchange.machine": "its tables are state, see STATE_TABLES",
     "Exchange.unfinished": _TURN,
+    "Exchange.waits_until_ns": _TURN,
+    "Exchange.risk": _WIRED,
+    "Exchange.guard": _WIRED,
+    "Exchange.gate": _WIRED,
+    "Risk.config": _CONFIGURED,
+    "Risk.machine": _WIRED,
+    "Risk.listings": _WIRED,
+    "Risk.members": _WIRED,
+    "Risk.core": _VIEW,
+    "Risk.rows": "finds rows of the owners table by scope and name",
+    "Risk.holdings": "finds rows of the holdings table",
+    "Risk.parties": "finds rows of the parties table",
+    "Guard.risk": _WIRED,
+    "Guard.machine": _WIRED,
+    "Guard.make_room": _WIRED,
+    "Gate.risk": _WIRED,
+    "Gate.killed": _WIRED,
+    "Gate._draft": _TURN,
     "Exchange.outbox": "what connections are owed: after a start there are none, and peers ask for what they miss",
     "Exchange._closings": "told to the gateway once; a start closes every link anyway",
     "Exchange.delivery": _WIRED,
     "Delivery.resends": _TURN,
     "Delivery.listeners": "who listens inside this process",
-    "Delivery.links": "the exchange's",
+    "Delivery.is_live": _WIRED,
     "Delivery.machine": _WIRED,
     "Delivery.members": _WIRED,
     "Delivery.outbox": _WIRED,
@@ -162,6 +188,7 @@ NOT_STATE: Final = {
     "Validator._strictness": _CONFIGURED,
     "Validator._trailer": _WIRED,
     "Exchange.amendments": _WIRED,
+    "Amendments.amended": _WIRED,
     "Amendments.listings": _WIRED,
     "Amendments.machine": _WIRED,
     "Amendments.make_room": _WIRED,
@@ -171,6 +198,10 @@ NOT_STATE: Final = {
     "Desk.phases": _WIRED,
     "Desk.core": _VIEW,
     "Desk.echoes": _WIRED,
+    "Desk.gate": _WIRED,
+    "Echoes.account_owner": _WIRED,
+    "Members.may_forget": _WIRED,
+    "Members.renamed": _WIRED,
     "Desk.listings": _WIRED,
     "Desk.machine": _WIRED,
     "Desk.tape": _WIRED,

@@ -3,7 +3,7 @@
 Each is rendered once and shared by all orders that have the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,8 @@ class Echoes:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.rows: dict[tuple[bytes, bytes], int] = {}
+        #: OWNER row of an account.
+        self.account_owner: Callable[[bytes | None], int] = lambda account: NIL
 
     def find_again(self) -> None:
         """The table came from elsewhere: its rows by their texts."""
@@ -48,6 +50,7 @@ class Echoes:
         text = key[0] + key[1]
         echo = self.machine.echoes[row]
         echo["refs"], echo["length"], echo["split"] = 0, len(text), len(key[0])
+        echo["account"] = self.account_owner(account)
         echo["text"][: len(text)] = np.frombuffer(text, np.uint8)
         self.rows[key] = row
         return row

@@ -31,7 +31,9 @@ from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.delivery import Delivery
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.doors import doors
+from fixsim.exchange.gate import MESSAGE_RATE, Gate
 from fixsim.exchange.goodtill import GoodTill
+from fixsim.exchange.guard import Guard
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.market import Market
 from fixsim.exchange.masscancel import MassCancel
@@ -39,6 +41,7 @@ from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
 from fixsim.exchange.payloads import Admission, Hello, planned
 from fixsim.exchange.phases import Phases
+from fixsim.exchange.risk import Risk
 from fixsim.exchange.status import Status
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
@@ -88,21 +91,25 @@ class Exchange:
         self.fetch = fetch
         self.listings = Listings(config, self.machine)
         self.members = Members(config, self.machine, dictionary)
+        self.risk = Risk(config, self.machine, self.listings, self.members)
+        self.guard = Guard(self.risk, self.make_room)
+        self.gate = Gate(self.risk, self.guard.stands_against)
         self.auctions = Auctions(self.machine, self.listings, self.make_room, self.begin_batch)
         self.status = Status(self.machine, self.tape, self.listings, self.auctions, lambda: self.venue_ns)
         self.status.note = self.note
         self.phases = Phases(self.machine, self.auctions, self.status)
-        self.status.sessions = self.phases.sessions
         self.breakers = Breakers(self.machine, self.listings, self.phases, self.status, self.make_room)
         self.good_till = GoodTill(self.machine, self.make_room)
-        self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.commit)
+        self.desk = Desk(self.machine, self.tape, self.listings, self.phases, self.good_till, self.gate, self.commit)
         self.desk.look = self.breakers.look
         self.market = Market(self.machine, self.tape, self.listings, self.make_room)
         self.amendments = Amendments(self.machine, self.tape, self.listings, self.make_room)
+        self.amendments.amended = self.risk.amend
         mass_cancel = MassCancel(self.machine, self.tape, self.listings, self.make_room)
         self.deadlines = Deadlines()
         self.agenda = Agenda()
         self.agenda.add(Place.DAY, DayTurn(self.desk, self.breakers.market))
+        self.agenda.add(Place.RISK, self.guard)
         self.agenda.add(Place.PHASES, self.phases)
         self.agenda.add(Place.BREAKERS, self.breakers)
         self.agenda.add(Place.GOOD_TILL, self.good_till)
@@ -110,7 +117,7 @@ class Exchange:
         #: What schedules do in the coming days, by the START record of a configuration that is about to be adopted.
         self._coming: dict[str, Any] = {}
         self.links: dict[int, Member] = {}
-        self.delivery = Delivery(self.machine, self.tape, self.members, self.links, outbox)
+        self.delivery = Delivery(self.machine, self.tape, self.members, lambda link: link in self.links, outbox)
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
         self._frame = np.zeros(FRAME_BYTES_MAX, np.uint8)
@@ -119,6 +126,8 @@ class Exchange:
         self._postponed: dict[int, int] = {}
         #: Whether the last `receive` left whole frames for a later turn.
         self.unfinished = False
+        #: When frames that the last `receive` left may be taken because the session's rate allows them, ns; 0 for none.
+        self.waits_until_ns = 0
         #: When all sessions restart at 1 next, NEVER when they do not; decided by the START and TICK records alone.
         self.reset_at_ns = NEVER
         self._doors = doors(self.desk, self.market, self.status, mass_cancel)
@@ -147,6 +156,7 @@ class Exchange:
         """Go on under a changed configuration; called right after the START record that carries it."""
         self.take_configuration(config)
         self.members.adopt(config)
+        self.guard.adopt(config)
 
     def reload(self, config: Config, payload: bytes, now_ns: int) -> None:
         """Go on under a changed configuration at this position of the journal; `reload.change_faults` was asked.
@@ -158,7 +168,9 @@ class Exchange:
         self.tape.record(Kind.CONFIG, payload)
         self._coming = planned(payload)
         self.take_configuration(config)
-        for member in self.members.reload(config):
+        gone = self.members.reload(config)
+        self.guard.adopt(config)
+        for member in gone:
             if member.link:
                 self.log_out(member, "No longer a counterparty")
         for member in self.links.values():
@@ -185,6 +197,7 @@ class Exchange:
         counterparty = self.members.counterparty_for(name)
         assert counterparty is not None, "admits was asked"
         member = self.members.enter(name, counterparty)
+        self.guard.came_back(member)
         self.tape.begin(now_ns)
         self.make_room()
         self.core["link"] += 1
@@ -216,6 +229,7 @@ class Exchange:
         member.session.receive_eof(self.tape.now_ns)
         self._drain(member)
         member.row["link"] = 0
+        self.guard.left(member, self.venue_ns)
         self.status.forget(member.slot)
         if member.restarts_when_lost:
             member.restart(self.tape.now_ns)
@@ -232,7 +246,7 @@ class Exchange:
         """
         member = self.links.get(link)
         at, end = 0, len(buffer)
-        self.unfinished = False
+        self.unfinished, self.waits_until_ns = False, 0
         while at < end:
             if member is None or member.session.state is State.DISCONNECTED:
                 return end
@@ -246,6 +260,9 @@ class Exchange:
                     break
             framing = find_frame(buffer, at, end, self.config.venue.max_message_size)
             if framing.kind == PARTIAL:
+                break
+            if self.gate.waits(member):
+                self.waits_until_ns = now_ns + self.gate.missing_ns(member, self.venue_ns)
                 break
             self.tape.begin(now_ns)
             self.make_room()
@@ -396,9 +413,13 @@ class Exchange:
                 else:
                     self._carry_out(member, event)
             events = member.session.events()
-        member.row["fast"] = member.plain and member.session.state is State.ACTIVE
+        self.tune(member)
         if member.link:
             self.deadlines.note(member)
+
+    def tune(self, member: Member) -> None:
+        """May frames of a session take the fast door?"""
+        member.row["fast"] = member.plain and member.session.state is State.ACTIVE and not self.guard.switches
 
     def _carry_out(self, member: Member, event: Event) -> None:
         match event:
@@ -419,6 +440,7 @@ class Exchange:
             case SequenceReset(run_reset=True):
                 member.row["run"] += 1
             case Disconnect():
+                member.logged_out = event.logged_out
                 self._closings.append((member.link, event.reason))
             case _:
                 pass
@@ -430,7 +452,15 @@ class Exchange:
             # only where nothing is validated: a field without a value counts as absent
             message = Message([field for field in message.fields if field[1]], message.msg_type)
         door = self._doors.get(message.msg_type)
+        action = self.gate.rate_action(member)
+        self.gate.take_message(member)
         try:
+            if action == "disconnect":
+                self.log_out(member, MESSAGE_RATE.text)
+                return
+            if action == "reject":
+                self.desk.refuse_for_rate(member, message)
+                return
             if door is None:
                 raise BusinessRejection(BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, "Unsupported Message Type")
             door(member, message, event.poss_resend)

@@ -8,7 +8,7 @@ import numpy as np
 from fixsim.config import Config, Instrument
 from fixsim.engine.machine import Machine
 from fixsim.engine.symbols import index_book
-from fixsim.units import parse_decimal
+from fixsim.units import format_decimal, parse_decimal
 
 #: Products of a price and the scale of AvgPx(6) stay below this.
 PRODUCT_MAX = 1 << 62
@@ -35,6 +35,10 @@ class Listing:
         if value is None or value % self.tick_mantissa:
             return None
         return value // self.tick_mantissa
+
+    def price_text(self, ticks: int) -> str:
+        """A price as people read it."""
+        return format_decimal(ticks * self.tick_mantissa, self.price_decimals).decode()
 
     def lots(self, text: bytes) -> int | None:
         """OrderQty(38) in lots; None when it is off the grid."""

@@ -12,7 +12,7 @@ from fixsim.config.breakers import Level
 from fixsim.engine.machine import Machine
 from fixsim.exchange.listings import Listings
 from fixsim.exchange.phases import Phases
-from fixsim.exchange.status import Status
+from fixsim.exchange.status import WORDS, Status
 from fixsim.layout import NEVER, Phase
 from fixsim.units import NS_PER_S
 
@@ -43,6 +43,7 @@ class MarketWide:
         self.ends_ns = NEVER
         #: Instruments it has halted: those are what it resumes.
         self.halted: list[int] = []
+        status.sessions = self.sessions
 
     def adopt(self, config: Config) -> None:
         """Take the index and the levels of a configuration."""
@@ -89,16 +90,19 @@ class MarketWide:
                 self._halt(level)
 
     def _is_too_late(self, level: Level) -> bool:
-        closes_ns = min((self.phases.closes_ns(one.book) for one in self.listings.by_symbol.values()), default=NEVER)
+        counted = self.machine.books["weight"].nonzero()[0]
+        closes_ns = min((self.phases.closes_ns(int(book)) for book in counted), default=NEVER)
         return closes_ns != NEVER and self.venue_ns() >= closes_ns - int(level.not_last_s * NS_PER_S)
 
     def _halt(self, level: Level) -> None:
         """Every instrument that trades or is about to is halted."""
+        text = f"Market-wide halt, level {self.reached}"
         for listing in self.listings.by_symbol.values():
             if self.machine.books[listing.book]["phase"] not in (Phase.CLOSED, Phase.HALTED):
                 self.phases.move(listing.book, Phase.HALTED)
-                self.status.tell_security(listing.book, HALT, f"Market-wide halt, level {self.reached}", b"M")
+                self.status.tell_security(listing.book, HALT, text, b"M")
                 self.halted.append(listing.book)
+        self._tell_sessions(text)
         self.ends_ns = self.venue_ns() + int(level.halt_s * NS_PER_S) if level.halt_s else NEVER
 
     def next_ns(self) -> int:
@@ -112,10 +116,30 @@ class MarketWide:
             self._reopen(venue_ns)
 
     def _reopen(self, venue_ns: int) -> None:
+        """Each instrument that is still halted reopens by a call, or goes on with its day where that is not trading now."""
         halted, self.halted = self.halted, []
         for book in halted:
-            if self.machine.books[book]["phase"] == Phase.HALTED:
+            if self.machine.books[book]["phase"] != Phase.HALTED:
+                continue
+            regular = self.phases.regular(book)
+            if regular == Phase.CONTINUOUS:
                 self.phases.begin_call(book, venue_ns + self.reopening_ns)
+            else:
+                self.phases.move(book, regular)
+        self._tell_sessions("Market-wide halt is over")
+
+    def _tell_sessions(self, text: str) -> None:
+        """To whoever listens: what every trading session that is not closed is doing now."""
+        for name, phase in self.sessions().items():
+            if phase != Phase.CLOSED:
+                self.status.tell_session(name, WORDS[phase].session, WORDS[phase].sub_id, text)
+
+    def sessions(self) -> dict[bytes, int]:
+        """Phase of each trading session: that of its schedule, or halted while the market is."""
+        found = self.phases.sessions()
+        if self.halted:
+            found = {name: phase if phase == Phase.CLOSED else int(Phase.HALTED) for name, phase in found.items()}
+        return found
 
     def new_day(self) -> None:
         """The day turned: what the index is now is the base of the new one; a halt for the rest of the day is over."""

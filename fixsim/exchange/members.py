@@ -1,5 +1,6 @@
 """Counterparties and their sessions: who is known, who is connected, and the SESSION row that outlives the process."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +54,8 @@ class Member:
         self.session = session
         #: The daily reset found it connected: it restarts at 1 once the connection is gone.
         self.restarts_when_lost = False
+        #: Its connection, which still is, has ended by a Logout that was answered.
+        self.logged_out = False
         #: Deadline under which the exchange has noted it, ns.
         self.noted_ns = NEVER
 
@@ -113,6 +116,9 @@ class Members:
         self.dictionary = dictionary
         self.by_name: dict[bytes, Member] = {}
         self.by_slot: dict[int, Member] = {}
+        #: May the row of an idle session become another's? And its name becomes the other's.
+        self.may_forget: Callable[[Member], bool] = lambda member: True
+        self.renamed: Callable[[bytes, bytes], None] = lambda before, after: None
 
     def find(self, name: bytes) -> Member | None:
         """The session of this counterparty, if there is one already."""
@@ -163,6 +169,7 @@ class Members:
             assert idle is not None, "has_room was asked"
             slot = idle.slot
             del self.by_name[idle.name]
+            self.renamed(idle.name, name)
         core = self.machine.core[0]
         core["sessions_id"] += 1
         row = self.machine.sessions[slot]
@@ -205,7 +212,8 @@ class Members:
         """The idle session of a pattern that has slept longest by id: offline, nothing open, nothing remembered."""
         for member in sorted(self.by_slot.values(), key=lambda one: one.id):
             row = member.row
-            if member.counterparty.is_pattern and row["link"] == 0 and row["open_orders"] == 0 and row["retired"] == 0:
+            idle = row["link"] == 0 and row["open_orders"] == 0 and row["retired"] == 0
+            if member.counterparty.is_pattern and idle and self.may_forget(member):
                 return member
         return None
 

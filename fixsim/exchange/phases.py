@@ -157,7 +157,7 @@ class Phases:
         found = self.auctions.meet(book)
         self.auctions.clear(book, before)
         if before == Phase.CLOSING_AUCTION:
-            row["closing_price"] = found.price if found.lots else row["last_price"]
+            row["closing_price"] = found.price if found.lots else self.auctions.last(book)
         self.tell_met(Call(book, before, found, extensions))
 
     def tell_met(self, call: Call) -> None:

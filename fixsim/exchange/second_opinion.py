@@ -22,6 +22,7 @@ from fixsim.exchange.operator.orders import FILTERS, SIDES
 from fixsim.exchange.recovery import carry_out, started_with
 from fixsim.exchange.replay import Digested, Nowhere, Unheard, begun
 from fixsim.exchange.second_phases import SecondPhases
+from fixsim.exchange.second_risk import SecondRisk
 from fixsim.exchange.tape import Tape
 from fixsim.fix.dictionary import Dictionary
 from fixsim.fix.enums import MsgType
@@ -122,6 +123,7 @@ class SecondOpinion:
         self._permissions: dict[str, Permission] = {}
         self.oracle.permissions = self._permissions
         SecondPhases(self.exchange, self.oracle, self._say)
+        SecondRisk(self.exchange, self.oracle, self._say)
 
     @property
     def time_ns(self) -> int:

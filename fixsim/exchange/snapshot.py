@@ -193,6 +193,7 @@ def restore(
             _remember(exchange, header.beside)
             # what follows from the configuration is worked out from a whole state, and then that state is put back
             exchange.take_configuration(exchange.config)
+            exchange.guard.adopt(exchange.config)
             exchange.tape.discard()
             file.seek(begin)
             _read_tables(file, header, exchange)
@@ -247,6 +248,7 @@ def _remember(exchange: Exchange, beside: list[list[Any]]) -> None:
             _set(things[name], key, from_plain(plain, members))
     exchange.tape.set_time(exchange.tape.now_ns, exchange.tape.stamp)
     exchange.desk.echoes.find_again()
+    exchange.risk.find_again()
     for link in sorted(exchange.links):
         exchange.deadlines.note(exchange.links[link])
 

@@ -33,7 +33,7 @@ class Connection:
 
     __slots__ = (
         "_street", "allowance", "buffer", "ending", "is_open", "link", "mask", "place", "progress_ns", "transport",
-        "unfinished",
+        "unfinished", "waits_ns",
     )  # fmt: skip
 
     def __init__(self, street: "Street", transport: Plain, link: int, buffer: bytearray) -> None:
@@ -47,6 +47,8 @@ class Connection:
         self.place = NIL
         #: Whether `buffer` holds whole frames that wait for the next turn.
         self.unfinished = False
+        #: When its rate lets the exchange take more of it, ns; until then nothing is read. 0 while it does not wait.
+        self.waits_ns = 0
         #: When the transport last took something while bytes were owed; 0 while nothing is owed.
         self.progress_ns = 0
         #: Bytes that may still be sent in this turn.
@@ -106,6 +108,8 @@ class Street:
         #: Connections with bytes that no poller will tell about: decrypted already, or stopped by a full
         #: batch.
         self._again: dict[int, Connection] = {}
+        #: Connections that said more than their rate allows.
+        self._waiting: dict[int, Connection] = {}
 
     def adopt(self, venue: Venue) -> None:
         """Take what a configuration says of connections; deadlines that are set already stay."""
@@ -158,7 +162,8 @@ class Street:
         """Let the loop serve the connection exactly when nothing is unusual about it."""
         if connection.place == NIL or self._lane is None or not connection.is_open:
             return
-        unusual = connection.ending or connection.unfinished or connection.progress_ns or connection.mask != READ
+        unusual = connection.ending or connection.unfinished or connection.waits_ns or connection.progress_ns
+        unusual = unusual or connection.mask != READ
         if unusual or self._outbox.pending(connection.link):
             self._take_back(connection)
         elif not self._lane.serves(connection.place):
@@ -166,7 +171,7 @@ class Street:
 
     def read(self, connection: Connection, now_ns: int) -> None:
         """Take one helping from the transport, and give the exchange what is whole."""
-        if connection.ending or connection.unfinished:
+        if connection.ending or connection.unfinished or connection.waits_ns:
             return
         self._take_back(connection)
         try:
@@ -185,6 +190,11 @@ class Street:
 
     def catch_up(self, now_ns: int) -> None:
         """Serve those whose bytes wait on our side."""
+        for connection in [one for one in self._waiting.values() if one.waits_ns <= now_ns]:
+            del self._waiting[connection.link]
+            connection.waits_ns = 0
+            self._wait_for(connection)
+            self._feed(connection, now_ns)
         if not self._again:
             return
         waiting, self._again = self._again, {}
@@ -202,7 +212,11 @@ class Street:
         if consumed:
             del buffer[:consumed]
         self._meter.lap(FRAMES)
-        if connection.unfinished or connection.transport.holds_more:
+        if self._exchange.waits_until_ns:
+            connection.waits_ns = self._exchange.waits_until_ns
+            self._waiting[connection.link] = connection
+            self._wait_for(connection)
+        elif connection.unfinished or connection.transport.holds_more:
             self._again[connection.link] = connection
         self._settle(connection)
 
@@ -257,12 +271,13 @@ class Street:
         self._settle(connection)
 
     def next_deadline_ns(self) -> int:
-        """When a slow reader or a farewell has to be looked at."""
+        """When a slow reader, a farewell or somebody who said too much has to be looked at."""
+        first_ns = min((connection.waits_ns for connection in self._waiting.values()), default=NEVER)
         if self._blocked:
-            return self._stall_check_ns + STALL_CHECK_NS
+            return min(first_ns, self._stall_check_ns + STALL_CHECK_NS)
         for leaving in self._leaving.values():
-            return leaving.deadline_ns
-        return NEVER
+            return min(first_ns, leaving.deadline_ns)
+        return first_ns
 
     def expire(self, now_ns: int) -> None:
         """Cut readers that made no progress, and end farewells that took too long."""
@@ -305,7 +320,7 @@ class Street:
             self._end_farewell(leaving)
 
     def _wait_for(self, connection: Connection) -> None:
-        mask = (0 if connection.ending else READ) | (WRITE if connection.progress_ns else 0)
+        mask = (0 if connection.ending or connection.waits_ns else READ) | (WRITE if connection.progress_ns else 0)
         if mask != connection.mask:
             connection.mask = mask
             self._poller.change(connection.transport.fd, mask)
@@ -336,6 +351,7 @@ class Street:
         self._ending.pop(connection.link, None)
         self._again.pop(connection.link, None)
         self._roomy.pop(connection.link, None)
+        self._waiting.pop(connection.link, None)
         self._poller.remove(connection.transport.fd)
 
     def _end_farewell(self, leaving: Leaving) -> None:

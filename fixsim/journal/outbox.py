@@ -7,8 +7,10 @@ that was said after it.
 """
 
 from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -27,6 +29,8 @@ EXTENT: Final = Struct("<2xBxI")
 PARTS_MAX: Final = 256
 #: Bytes after which no further part is added.
 GATHERED_BYTES: Final = 256 << 10
+#: So many positions and more are looked up together.
+MANY: Final = 32
 #: Frames of a resend rendered ahead of the transport.
 RENDERED_MAX: Final = 64
 #: How often that is done in one call.
@@ -71,8 +75,8 @@ class _Queue:
         self.job: Resending | Iterator[bytes] | None = None
         self.rendered: deque[bytes] = deque()
 
-    def drop_head(self) -> None:
-        self.head += 1
+    def drop_heads(self, count: int) -> None:
+        self.head += count
         if self.head >= COMPACT_MIN and self.head * 2 >= len(self.positions):
             del self.positions[: self.head]
             self.visible -= self.head
@@ -233,6 +237,9 @@ class Outbox:
         parts: list[memoryview] = []
         total, locate, unpack = 0, self._reader.locate, EXTENT.unpack_from
         last = min(queue.visible, queue.head + PARTS_MAX)
+        if last - queue.head >= MANY:
+            parts = self._many(queue.positions[queue.head : last])
+            last = queue.head
         for position in queue.positions[queue.head : last]:
             view, offset = locate(position)
             kind, length = unpack(view, offset)
@@ -247,6 +254,21 @@ class Outbox:
             parts[0] = parts[0][queue.offset :]
         return parts
 
+    def _many(self, queued: "array[int]") -> list[memoryview]:
+        """Payloads of the records at the first of these positions: those in one segment, up to a resend."""
+        view, offset = self._reader.locate(queued[0])
+        places = np.frombuffer(queued, np.int64) - (queued[0] - offset)
+        places = places[places < len(view)]
+        # magic, kind and flags are one word of a header, the length is the next
+        words = np.frombuffer(view[: len(view) & -4], np.uint32)
+        lengths = words[(places >> 2) + 1].astype(np.int64)
+        count = int(np.searchsorted(np.cumsum(lengths), GATHERED_BYTES)) + 1
+        resends = np.flatnonzero((words[places >> 2] >> 16) & 0xFF == Kind.RESEND)
+        if len(resends):
+            count = min(count, int(resends[0]))
+        begins = (places + RECORD_HEADER_BYTES)[:count]
+        return [view[begin:end] for begin, end in zip(begins.tolist(), (begins + lengths[:count]).tolist(), strict=True)]
+
 
 def _rendered(queue: _Queue, frames: Iterator[bytes]) -> list[memoryview] | None:
     """Views of the next frames of a resend; None when it is served, and dropped from the queue."""
@@ -255,7 +277,7 @@ def _rendered(queue: _Queue, frames: Iterator[bytes]) -> list[memoryview] | None
         rendered.append(frame)
     if not rendered:
         queue.job = None
-        queue.drop_head()
+        queue.drop_heads(1)
         return None
     parts = [memoryview(frame) for frame in rendered]
     parts[0] = parts[0][queue.offset :]
@@ -264,13 +286,14 @@ def _rendered(queue: _Queue, frames: Iterator[bytes]) -> list[memoryview] | None
 
 def _advance(queue: _Queue, parts: Sequence[memoryview], taken: int) -> None:
     """`taken` bytes of `parts`, which are the next of `queue`, are gone."""
-    for part in parts:
-        if taken < len(part):
-            queue.offset += taken
-            return
-        taken -= len(part)
-        queue.offset = 0
-        if queue.job is None:
-            queue.drop_head()
-        else:
-            queue.rendered.popleft()
+    ends = list(accumulate(map(len, parts)))
+    whole = bisect_right(ends, taken)
+    if whole == 0:
+        queue.offset += taken
+        return
+    queue.offset = taken - ends[whole - 1]
+    if queue.job is None:
+        queue.drop_heads(whole)
+        return
+    for _ in range(whole):
+        queue.rendered.popleft()

@@ -317,6 +317,8 @@ class Writer:
         if self.durability == "sync":
             self._write_again(segments[-1], tail.end)
             self._disk.sync(self._descriptor)
+            # the process before may have ended between giving the segment its name and syncing that
+            self._disk.sync_directory(self.directory)
         self._start_ahead(self._first + self.segment_bytes)
 
     def _check_sizes(self, sizes: list[int], last: int) -> None:

@@ -54,6 +54,7 @@ class Order:
     cum: Decimal = ZERO
     notional: Decimal = ZERO  # exact sum of price x quantity executed
     status: bytes = NEW  # OrdStatus(39)
+    worst: Decimal | None = None  # price that a market order may not trade beyond
 
     def __post_init__(self) -> None:
         self.leaves = self.qty
@@ -61,6 +62,11 @@ class Order:
     @property
     def is_buy(self) -> bool:
         return self.side == BUY
+
+    @property
+    def limit(self) -> Decimal | None:
+        """The price it may not trade beyond, None for any."""
+        return self.worst if self.price is None else self.price
 
     @property
     def is_open(self) -> bool:
@@ -143,7 +149,7 @@ class Side:
         if not self.levels:
             return None
         key, level = self.levels.peekitem(0)
-        if taker.price is not None and key > self.key(taker.price):
+        if taker.limit is not None and key > self.key(taker.limit):
             return None
         best: Order = next(iter(level.values()))
         return best
@@ -168,7 +174,7 @@ class Book:
         """Whether all that is left of `taker` could trade now: fill-or-kill asks before anything moves."""
         opposite, wanted = self.opposite(taker), taker.leaves
         for key, level in opposite.levels.items():
-            if taker.price is not None and key > opposite.key(taker.price):
+            if taker.limit is not None and key > opposite.key(taker.limit):
                 break
             if self.guard is not None and not self.guard.allows(opposite.key(key)):
                 break

@@ -197,6 +197,8 @@ class Breakers:
         self.floor, self.profiles = floor, profiles
         self.index = Index(market)
         self.watches: dict[str, Watch] = {}
+        #: The phase that a schedule has come to, by symbol.
+        self.regular: dict[str, str] = {}
 
     def begin(self, listing: Listing, book: Book) -> None:
         """An instrument is listed."""
@@ -332,15 +334,19 @@ class Breakers:
                     watch.paused_at = self._stands_at(self.floor.books[symbol], watch) or watch.static
                     self._interrupt(symbol, now_ns)
         if self.index.ends_ns is not None and self.index.ends_ns <= now_ns:
-            self._reopen(now_ns)
+            yield from self._reopen(now_ns)
 
-    def _reopen(self, now_ns: int) -> None:
+    def _reopen(self, now_ns: int) -> Iterator[Happening | Fill]:
         assert self.index.breaker is not None
         self.index.ends_ns = None
         halted, self.index.halted = self.index.halted, []
         for symbol in halted:
-            if self.floor.phase(symbol) == HALTED:
-                self.floor.phases[symbol] = VOLATILITY
+            regular = self.regular.get(symbol, CONTINUOUS)
+            if self.floor.phase(symbol) != HALTED:
+                continue
+            yield from self.leave_call(symbol, VOLATILITY if regular == CONTINUOUS else regular)
+            if regular == CONTINUOUS:
+                self.watches[symbol].extensions = 0
                 self.watches[symbol].call_ends_ns = now_ns + int(self.index.breaker.reopening_call_s * NS)
 
     def _end_call(self, symbol: str, watch: Watch, now_ns: int) -> Iterator[Happening | Fill]:
@@ -349,7 +355,21 @@ class Breakers:
             watch.call_ends_ns = until_ns
             watch.extensions += 1
             return
-        yield from self.leave_call(symbol, CONTINUOUS)
+        yield from self.leave_call(symbol, self.regular.get(symbol, CONTINUOUS))
+
+    def step(self, symbol: str, phase: str, now_ns: int) -> Iterator[Happening | Fill]:
+        """A schedule goes on to `phase`. A halt stays, a pause stays where trading would go on; a call of the schedule is over
+        when it is judged.
+        """
+        self.regular[symbol] = phase
+        now, watch = self.floor.phase(symbol), self.watches[symbol]
+        if now == HALTED:
+            return
+        if now not in CALLS or phase in CALLS:
+            watch.extensions = 0 if phase != now else watch.extensions
+            yield from self.leave_call(symbol, phase)
+        elif now != VOLATILITY or watch.call_ends_ns is None or phase != CONTINUOUS:
+            yield from self._end_call(symbol, watch, now_ns)
 
     def leave_call(self, symbol: str, phase: str) -> Iterator[Happening | Fill]:
         """The instrument goes on with `phase`; whatever it met at is where its breaker begins again."""
@@ -366,7 +386,7 @@ class Breakers:
 
     def _prolonged(self, symbol: str, watch: Watch, now_ns: int) -> int | None:
         profile, found = watch.profile, self.floor.outcome(symbol)
-        if profile is None:
+        if profile is None or (profile.bands and self.floor.phase(symbol) != VOLATILITY):
             return None
         if watch.is_extended:
             return now_ns + LOOK_NS if found.price is not None else None

@@ -31,6 +31,7 @@ from fixsim.reference.report import (
     order_report,
     refusal_report,
 )
+from fixsim.reference.risk import RiskDesk
 
 CANCELED: Final = b"4"
 EXPIRED: Final = b"C"
@@ -42,6 +43,9 @@ FOR_A_DAY: Final = (DAY, b"2", b"7")
 FILL_OR_KILL: Final = b"4"
 ANYTHING: Final = Permission()
 
+#: Words of the configuration, in the order owners are asked.
+SCOPES: Final = ("session", "firm", "account", "instrument")
+
 #: Tags without which a message cannot be answered by its own kind of answer.
 NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
     b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"q": (11, 530), b"x": (320,), b"V": (262,),
@@ -49,6 +53,7 @@ NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
 
 TOO_LATE: Final = Refusal(b"0", b"Too late to cancel")
 UNKNOWN: Final = Refusal(b"1", b"Unknown order")
+RATE: Final = b"Message rate exceeded"
 DUPLICATE: Final = Refusal(b"6", b"Duplicate ClOrdID(11)")
 
 #: One resting order: session, ClOrdID, OrderID, LeavesQty, CumQty, OrderQty.
@@ -76,9 +81,11 @@ class ReferenceExchange(Interventions):
         timestamp_digits: int = 3,
         breakers: dict[str, Breaker] | None = None,
         market_breaker: MarketBreaker | None = None,
+        risk: RiskDesk | None = None,
     ) -> None:
         self.board = Board.of(listings)
         self.permissions = permissions or {}
+        self.risk = risk or RiskDesk()
         self.avg_px_decimals, self.timestamp_digits = avg_px_decimals, timestamp_digits
         self.books: dict[str, Book] = {symbol: Book() for symbol in self.board.listed}
         self.floor = Floor(self.board, self.books)
@@ -110,6 +117,8 @@ class ReferenceExchange(Interventions):
         """
         self._now_ns = now_ns
         message = Inbound(wire)
+        if self.risk.says_too_much(session, now_ns) == "reject":
+            return [self._refuse_for_rate(session, message)]
         handler = self._handlers.get(message.msg_type)
         if handler is None:
             return [Reply(session, business_reject(message, b"3", b"Unsupported Message Type"))]
@@ -181,6 +190,13 @@ class ReferenceExchange(Interventions):
         yield from self._happen(self.breakers.leave_call(symbol, phase))
         yield from self._happen(self.breakers.mind(self._now_ns))
 
+    def step(self, symbol: str, phase: str, now_ns: int) -> list[Reply]:
+        """The schedule of an instrument goes on to `phase`."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            self._let_know()
+            return [*self._happen(self.breakers.step(symbol, phase, now_ns))]
+
     def due(self, now_ns: int) -> list[Reply]:
         """A time has come: calls end, windows move, limit states and halts have lasted."""
         self._now_ns = now_ns
@@ -244,7 +260,10 @@ class ReferenceExchange(Interventions):
         refusal = self._refuse_order(session, message, listing)
         if refusal is None:
             assert listing is not None
-            yield from self._accept(self._open_order(session, message, listing))
+            order = self._open_order(session, message, listing)
+            self.risk.accepted(order, message, listing, self.books[listing.symbol], self._now_ns)
+            order.worst = self.risk.worst(order)
+            yield from self._accept(order)
         else:
             yield self._refuse(session, message, refusal, seen if refusal is DUPLICATE else None)
 
@@ -264,13 +283,16 @@ class ReferenceExchange(Interventions):
             return Refusal(b"11", b"Unsupported Side(54)")
         if not self.permissions.get(session, ANYTHING).allows(message):
             return Refusal(b"0", b"Not permitted")
+        if refusal := self.risk.standing(session, message, message.get(1)):
+            return refusal
         if (session, _id(message)) in self.names:
             return DUPLICATE
         if refusal := rules.wrong_qty(message, listing):
             return refusal
         if text := rules.wrong_price(message, listing):
             return Refusal(b"99", text)
-        return None
+        book, orders = self.books.get(listing.symbol) or Book(), list(self.open.values())
+        return self.risk.refuse_order(session, message, listing, book, orders, self.board.listed, self._now_ns)
 
     def _refuse(self, session: str, message: Inbound, refusal: Refusal, owner: Order | None) -> Reply:
         occasion = self._occasion(b"8", _id(message), message.route)
@@ -331,6 +353,8 @@ class ReferenceExchange(Interventions):
         """Both sides of each fill, the taker first; in an auction the buyer, and nobody has added or removed liquidity."""
         for taker, maker, price, qty, auction in fills:
             self.match_id += 1
+            for order in (taker, maker):
+                self.risk.traded(order, price, qty, self.board.listed[order.symbol])
             removed, added = (None, None) if auction else (b"2", b"1")
             yield self._report(taker, b"F", execution=Execution(price, qty, self.match_id, removed))
             yield self._report(maker, b"F", execution=Execution(price, qty, self.match_id, added))
@@ -351,6 +375,7 @@ class ReferenceExchange(Interventions):
         if refusal is not None or order is None:
             yield self._reject_request(session, message, order, refusal or UNKNOWN)
             return
+        self.risk.requested(order, self._now_ns, ordering=False)
         self._take_out(order, CANCELED)
         self.names[session, name] = order
         yield self._report(order, b"4", request=message)
@@ -374,6 +399,7 @@ class ReferenceExchange(Interventions):
         else:
             assert price is not None, "a market order rests in calls only"
             fills = self.books[order.symbol].replace(order, price, qty)
+        self.risk.replaced(order, self._now_ns)
         former, order.cl_ord_id = order.cl_ord_id, name
         self.names[session, name] = order
         yield self._report(order, b"5", request=message, former=former)
@@ -416,7 +442,68 @@ class ReferenceExchange(Interventions):
             text = rules.unsupported_tag(message, order.time_in_force) or rules.changed_term(message, order.terms)
             text = text or (qty_refusal and qty_refusal.text)
             text = text or rules.wrong_price(message, listing)
+        return Refusal(b"2", text) if text else self._refuse_for_risk(message, order)
+
+    def _refuse_for_risk(self, message: Inbound, order: Order) -> Refusal | None:
+        """What limits have against a G that is good by itself."""
+        refusal = self.risk.standing(order.session, message, order.account)
+        if refusal is not None:
+            return Refusal(b"2", refusal.text)
+        qty, orders = read_number(message.get(38)), list(self.open.values())
+        assert qty is not None
+        price, book = read_number(message.get(44)), self.books[order.symbol]
+        text = self.risk.refuse_replace(order, price, qty, book, orders, self.board.listed, self._now_ns)
         return Refusal(b"2", text) if text else None
+
+    def _refuse_for_rate(self, session: str, message: Inbound) -> Reply:
+        """The session says too much: refused in the way of its kind."""
+        if message.msg_type not in (b"D", b"F", b"G"):
+            return Reply(session, business_reject(message, b"0", RATE))
+        if any(message.get(tag) is None for tag in NEEDED[message.msg_type]):
+            return Reply(session, business_reject(message, b"5", b"Conditionally Required Field Missing"))
+        if message.msg_type == b"D":
+            return self._refuse(session, message, Refusal(b"3", RATE), None)
+        order = self._named(session, message)
+        return self._reject_request(session, message, order, Refusal(b"1" if order is None else b"2", RATE))
+
+    # ------------------------------------------------------------ what limits do by themselves
+
+    def look_at_risk(self, now_ns: int) -> list[Reply]:
+        """A new day's sums, new marks; what is cancelled because somebody has lost too much."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            lost = self.risk.tick(self.books, self.board.listed, now_ns)
+            return [
+                reply
+                for owner in sorted(lost, key=lambda owner: (SCOPES.index(owner.scope), owner.name))
+                for reply in self._withdraw(owner.scope, owner.name, b"8")
+            ]
+
+    def kill(self, scope: str, name: str, now_ns: int) -> list[Reply]:
+        """Turn a kill switch on: whom it names is blocked, and what rests of it is cancelled."""
+        self._now_ns = now_ns
+        if (scope, name) not in self.risk.switches:
+            self.risk.switches.append((scope, name))
+        with localcontext(EXACT):
+            return self._withdraw(scope, name, b"8")
+
+    def unkill(self, scope: str, name: str) -> None:
+        """Lift it."""
+        self.risk.switches = [switch for switch in self.risk.switches if switch != (scope, name)]
+
+    def gone(self, session: str, now_ns: int, reason: bytes, *, keeps_gtc: bool) -> list[Reply]:
+        """A session did not come back in time: its orders are cancelled."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            return self._withdraw("session", session, reason, keeps_gtc=keeps_gtc)
+
+    def _withdraw(self, scope: str, name: str, reason: bytes, *, keeps_gtc: bool = False) -> list[Reply]:
+        replies = []
+        for order in [order for order in self.open.values() if self.risk.belongs(order, scope, name)]:
+            if not (keeps_gtc and order.time_in_force == GOOD_TILL_CANCEL):
+                self._take_out(order, CANCELED)
+                replies.append(self._report(order, b"4", reason=reason))
+        return replies
 
     def _reject_request(self, session: str, message: Inbound, order: Order | None, refusal: Refusal) -> Reply:
         return Reply(session, cancel_reject(message, order, refusal, self._time()))

@@ -13,6 +13,7 @@ from fixsim.reference.message import Field, Inbound
 from fixsim.reference.number import EXACT, read_number
 from fixsim.reference.phases import OPTION
 from fixsim.reference.report import Execution, Occasion, Refusal, Reply
+from fixsim.reference.risk import RiskDesk
 
 CANCELED: Final = b"4"
 SECURITY, ALL = b"1", b"7"
@@ -126,6 +127,7 @@ class Interventions(ABC):
 
     board: Board
     ledger: Ledger
+    risk: RiskDesk
     names: dict[tuple[str, bytes], Order]
     open: dict[int, Order]
     order_id: int
@@ -177,6 +179,7 @@ class Interventions(ABC):
         for half in sorted(trade.halves, key=lambda half: not half.order.is_buy):
             order = half.order
             restate(order, trade, qty, price)
+            self.risk.amended(order, (trade.qty, trade.price), (qty, price), self.board.listed[order.symbol])
             execution = Execution(price, qty, match_id, None)
             occasion = self._occasion(b"G" if qty else b"H", order.cl_ord_id, order.route, None, execution)
             yield self._say(order, replace(occasion, exec_ref_id=half.exec_id))

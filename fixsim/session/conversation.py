@@ -146,7 +146,7 @@ class Conversation:
         if was_logged_on:
             self.events.append(LoggedOut(reason))
         if step is not Step.TRANSPORT_LOST:
-            self.events.append(Disconnect(reason))
+            self.events.append(Disconnect(reason, logged_out=step is Step.LOGOUT_TAKEN))
 
     # ---- gaps and restarts
 

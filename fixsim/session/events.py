@@ -95,6 +95,8 @@ class Disconnect:
     """Close the transport once everything said so far is out."""
 
     reason: str
+    #: Both sides have said Logout.
+    logged_out: bool = False
 
 
 Event = Say | Deliver | PeerRejected | FetchEarly | Resend | SequenceReset | LoggedOn | LoggedOut | Disconnect

@@ -47,7 +47,7 @@ def test_a_line_is_read_as(line: str, request_: Request | None) -> None:
         ("buy AAPL", "usage: buy QTY SYMBOL"),
         ("buy 100 AAPL @", "usage: buy"),
         ("buy 100 AAPL @ 1 2", "usage: buy"),
-        ("buy 100 AAPL --tif never", "--tif never: expected one of day, gtc, ioc, fok"),
+        ("buy 100 AAPL --tif never", "--tif never: expected one of day, gtc, ioc, fok, open, close"),
         ("buy 100 AAPL --tif", "--tif needs a value"),
         ("buy 100 AAPL --soon", "unknown option --soon"),
         ("cancel", "usage: cancel ID"),

@@ -39,7 +39,7 @@ def faults_of(path: Path) -> dict[str, str]:
     return {fault.key: fault.reason for fault in caught.value.faults}
 
 
-@pytest.mark.parametrize("name", ["exchange.toml", "load.toml", "conformance.toml", "trading-day.toml"])
+@pytest.mark.parametrize("name", sorted(path.name for path in packaged("exchange.toml").parent.glob("*.toml")))
 def test_packaged_configurations_load(name: str) -> None:
     assert load(packaged(name)).instruments
 

@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.walk import machine_of, rows_of, text
-from fixsim.engine.index import add_name, drop_name, find_name, has_name_room, name_rows, put_name, text_hash
+from fixsim.engine.index import (
+    NEAR,
+    add_name,
+    drop_name,
+    find_name,
+    has_name_room,
+    name_hash,
+    name_rows,
+    put_name,
+    text_hash,
+)
 from fixsim.engine.machine import Machine
 from fixsim.layout import NAME_TEXT_BYTES, NIL
 from fixsim.limits import TEXT_BYTES_MAX
@@ -18,8 +28,8 @@ def colliding(home: int, count: int) -> list[bytes]:
     found: list[bytes] = []
     number = 0
     while len(found) < count:
-        name = b"%d" % number
-        if text_hash(0, text(name), 0, len(name)) & MASK == home:
+        name = b"%d" % number + bytes((0x30 | home & NEAR,))
+        if name_hash(0, text(name), 0, len(name)) & MASK == home:
             found.append(name)
         number += 1
     return found
@@ -96,3 +106,12 @@ def test_a_hash_has_31_bits_and_depends_on_session_and_text_alone(session: int, 
     hashed = text_hash(session, text(b"..." + name), 3, len(name))
     assert 0 <= hashed < 1 << 31
     assert hashed == text_hash(session, text(name), 0, len(name))
+
+
+@given(st.integers(0, 16_383), st.binary(min_size=1, max_size=64))
+def test_ids_that_are_counted_lie_side_by_side(session: int, name: bytes) -> None:
+    hashed = name_hash(session, text(b"..." + name), 3, len(name))
+    assert 0 <= hashed < 1 << 31 and hashed & NEAR == name[-1] & NEAR
+    assert hashed == name_hash(session, text(name), 0, len(name))
+    neighbour = name[:-1] + bytes((name[-1] ^ 1,))
+    assert name_hash(session, text(neighbour), 0, len(name)) == hashed ^ 1

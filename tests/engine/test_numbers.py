@@ -2,6 +2,8 @@
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
+import google_crc32c
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from engine.walk import machine_of, text
 from fixsim.engine import scan
 from fixsim.engine.ascii import byte_sum, put_decimal, put_padded, put_uint
+from fixsim.engine.checksum import LANE_BYTES, crc32c
 from fixsim.engine.report import average_price
 from fixsim.layout import NIL
 from fixsim.limits import NOTIONAL_MAX, QTY_LOTS_MAX
@@ -100,3 +103,11 @@ def test_a_time_of_today_is_read_exactly(now_ns: int, away_ns: int, digits: int,
     assert read == NIL or (today and read == (exact or 0) % NS_PER_DAY)
     if spoiled is None:
         assert (read != NIL) == today
+
+
+@pytest.mark.parametrize("lanes", [0, 1, 3, 5, 6])
+@pytest.mark.parametrize("more", [-8, 0, 8, 272])
+def test_the_checksum_of_a_batch_is_crc32c_however_long_it_is(lanes: int, more: int) -> None:
+    length = max(0, lanes * LANE_BYTES + more)
+    octets = np.random.default_rng(length).integers(0, 256, length + 64).astype(np.uint8)
+    assert int(crc32c(octets, length)) == google_crc32c.value(octets[:length].tobytes())

@@ -172,10 +172,12 @@ def _check_names(machine: Machine) -> tuple[list[int], list[int]]:
     """The index; ORDER and NAME rows that can be reached through it."""
     index = machine.name_index
     mask = len(index) - 1
-    names = [int(entry) - 1 for entry in index if entry]
+    names = [(int(entry) & mask) - 1 for entry in index if entry]
     for at, entry in enumerate(index):
         if entry:
-            home = int(machine.names[entry - 1]["hash"]) & mask
+            hashed = int(machine.names[(int(entry) & mask) - 1]["hash"])
+            assert (int(entry) ^ hashed) & ~mask == 0, "the upper bits are those of the hash"
+            home = hashed & mask
             while home != at:
                 assert index[home] != 0, "an entry that no search can find"
                 home = (home + 1) & mask
@@ -191,7 +193,7 @@ def _check_names(machine: Machine) -> tuple[list[int], list[int]]:
 
 def _check_sessions(machine: Machine, orders: list[int]) -> None:
     """The queues of retired ids hold just the ids that name no open order, and open orders are counted."""
-    names = [int(entry) - 1 for entry in machine.name_index if entry]
+    names = [(int(entry) & (len(machine.name_index) - 1)) - 1 for entry in machine.name_index if entry]
     retired: list[int] = []
     for slot, session in enumerate(machine.sessions):
         queue: list[int] = []

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.stage import DAY_NS, NASTY, Field, Said, Stage, shown, small_config
+from fixsim.config import Config
 from fixsim.exchange.names import NAMES, PHASES
 from fixsim.layout import CALLS
 from fixsim.reference.check import ReportChecker
@@ -44,8 +45,8 @@ Event = tuple[str, list[Field]] | Order
 class Twins:
     """Both exchanges, and what was said to and by them."""
 
-    def __init__(self, strictness: str = "strict") -> None:
-        config = small_config(strictness)
+    def __init__(self, strictness: str = "strict", config: Config | None = None) -> None:
+        config = config or small_config(strictness)
         self.stage = Stage(config)
         self.stage.log_on(*SESSIONS)
         self.oracle = ReferenceExchange(
@@ -70,7 +71,8 @@ class Twins:
         """One event, and what both say to it."""
         self.stage.now_ns += 1_000_000
         due = self.stage.tick(self.stage.now_ns)
-        self.compare(due, _fields(self.oracle.run_out(self.stage.now_ns)))
+        now_ns = self.stage.now_ns
+        self.compare(due, _fields(self.oracle.look_at_risk(now_ns) + self.oracle.run_out(now_ns)))
         if isinstance(event, Order):
             self.story.append(f"@ {event.verb} {event.symbol} {event.phase}")
             said, expected = self._order(event)
@@ -87,7 +89,10 @@ class Twins:
         if event.verb == "day":
             self.stage.now_ns += DAY_NS
             said = self.stage.tick(self.stage.now_ns)
-            return said, _fields(self.oracle.expire(self.stage.now_ns)) + _fields(self.oracle.run_out(self.stage.now_ns))
+            now_ns = self.stage.now_ns
+            return said, _fields(
+                self.oracle.expire(now_ns) + self.oracle.look_at_risk(now_ns) + self.oracle.run_out(now_ns)
+            )
         asked = {"symbol": event.symbol} | ({"phase": event.phase} if event.phase else {})
         answer, said = self.stage.commanded(event.verb, **asked)
         assert answer["ok"] == (event.symbol in self.oracle.board.listed)

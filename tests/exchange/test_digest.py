@@ -2,12 +2,15 @@
 
 import enum
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from flows import SESSIONS, seeded_flow
 
+from exchange.limited import limited
 from exchange.stage import Stage, rehearsed
+from fixsim.config import Limits
 from fixsim.engine.machine import STATE_TABLES, TABLES, Machine
 from fixsim.exchange.digest import (
     DIGESTED,
@@ -32,7 +35,11 @@ CLOSED = (Dictionary, Outbox)
 @pytest.fixture
 def stage() -> Stage:
     """An exchange that has seen something of everything."""
-    stage = Stage()
+    limits = (
+        Limits("session", "*", position_max=Decimal(100_000), duplicate_window_ms=1),
+        Limits("account", "*", open_orders_max=99),
+    )
+    stage = Stage(limited(*limits))
     stage.log_on(*SESSIONS[:2])
     stage.log_on(SESSIONS[2], heartbeat_s=30)
     for name, fields in seeded_flow(3, 120, flawed=0.1):
@@ -100,6 +107,7 @@ def test_everything_a_conversation_remembers_changes_the_digest(stage: Stage) ->
     parts = {"Member": member, "Conversation": talk, "Gap": talk.gap, "Timers": talk.timers, "Exchange": stage.exchange}
     exchange = stage.exchange
     parts |= {"GoodTill": exchange.good_till, "Calendar": exchange.phases.calendar, "Status": exchange.status}
+    parts |= {"Risk": exchange.risk, "Guard": exchange.guard}
     parts |= {"Amendments": exchange.amendments, "Breakers": exchange.breakers, "MarketWide": exchange.breakers.market}
     for kind, names in DIGESTED.items():
         for name in names:

@@ -51,7 +51,9 @@ class Operated(Twins):
     def interfere(self, what: Any) -> None:
         """One interference, and what both say to it."""
         self.stage.now_ns += 1_000_000
-        self.compare(self.stage.tick(self.stage.now_ns), _fields(self.oracle.run_out(self.stage.now_ns)))
+        now_ns = self.stage.now_ns
+        due = self.oracle.look_at_risk(now_ns) + self.oracle.run_out(now_ns)
+        self.compare(self.stage.tick(now_ns), _fields(due))
         self.story.append(f"@ {what}")
         if isinstance(what, Amend):
             self._amend(what)
@@ -98,19 +100,46 @@ def mass_cancel(number: int, what: CancelAll) -> Event:
     return what.session or SESSIONS[0], [*fields, (60, b"20240102-10:00:00.000")]
 
 
-ORDERS = st.one_of(steps(VERBS), steps(VERBS), steps(VERBS))
+@dataclass(frozen=True)
+class Meeting:
+    """An order at one of three prices, so that many of them meet."""
+
+    session: int
+    buy: bool
+    price: int
+    lots: int
+    tif: str
+
+
+MEETINGS = st.builds(
+    Meeting, st.integers(0, 2), st.booleans(), st.integers(999, 1_001), st.integers(1, 4), st.sampled_from("00013")
+)
+
+
+def meeting(number: int, what: Meeting) -> Event:
+    """The order as its session says it."""
+    fields = [(35, b"D"), (11, b"M%d" % number), (55, b"AAPL"), (54, b"1" if what.buy else b"2"), (38, b"%d" % what.lots)]
+    fields += [(40, b"2"), (44, b"%d.%02d" % divmod(what.price, 100)), (59, what.tif.encode())]
+    return SESSIONS[what.session], [*fields, (60, b"20240102-10:00:00.000")]
+
+
+ORDERS = st.one_of(MEETINGS, MEETINGS, MEETINGS, steps(VERBS))
 MIXED = st.lists(st.one_of(ORDERS, ORDERS, AMENDS, CANCELS, PHASED, st.just(Order("day"))), max_size=60)
+#: Trades and what becomes of them, without much else.
+AMENDED = st.lists(st.one_of(MEETINGS, MEETINGS, MEETINGS, AMENDS), max_size=60)
 
 
-@given(MIXED)
-@settings(max_examples=40 if PLAIN else 250)
-def test_both_exchanges_say_the_same_to_an_operator(flow: list[Step | Order | Amend | CancelAll]) -> None:
+@given(st.one_of(MIXED, AMENDED))
+@settings(max_examples=60 if PLAIN else 300)
+def test_both_exchanges_say_the_same_to_an_operator(flow: list[Step | Order | Meeting | Amend | CancelAll]) -> None:
     twins, composer = Operated(), Composer()
     for number, item in enumerate(flow):
         if isinstance(item, CancelAll) and item.own:
             twins.happen(mass_cancel(number, item))
         elif isinstance(item, CancelAll | Amend):
             twins.interfere(item)
+        elif isinstance(item, Meeting):
+            twins.happen(meeting(number, item))
         else:
             twins.happen(item if isinstance(item, Order) else composer.message(item))
         twins.compare_books()

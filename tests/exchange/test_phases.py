@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from exchange.stage import MORNING_NS, Field, Said, Stage, rehearsed, replayed, small_config
+from fixsim.cli.phase import described
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.laws import broken_laws
 from fixsim.exchange.names import PHASES
@@ -306,3 +307,16 @@ BAD = [
 def test_a_phase_that_cannot_be_is_refused_in_words(stage: Stage, asked: dict[str, Any], error: str) -> None:
     answer = stage.command("phase", **{"symbol": "AAPL", **asked})
     assert not answer["ok"] and error in answer["error"]
+
+
+def test_a_phase_is_described_in_a_line_or_two(stage: Stage) -> None:
+    assert described(stage.command("phase", symbol="AAPL")) == "AAPL is in continuous"
+    move(stage, "opening-auction", seconds=90)
+    line = "AAPL is in opening-auction until 20240102-10:01:30.000"
+    assert described(stage.command("phase", symbol="AAPL")) == f"{line}\nit would come to nothing"
+    stage.say("ALPHA", order("A1", "buy", 5, "10.00"))
+    stage.say("BRAVO", order("B1", "sell", 7, "10.00"))
+    told = described(stage.command("phase", symbol="AAPL"))
+    assert told == f"{line}\nit would come to 5 @ 10.00, 2 more would sell"
+    move(stage, "end")
+    assert described(stage.command("phase", symbol="AAPL")) == "AAPL is in continuous\nthe last auction came to 10.00"

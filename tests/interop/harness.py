@@ -39,9 +39,10 @@ class ServerProcess:
     """
 
     def __init__(
-        self, data_dir: Path | None = None, *, config: Path | None = None, database: str = "none", port: int = 0
-    ) -> None:
-        self.data_dir, self.config, self.database = data_dir, config, database
+        self, data_dir: Path | None = None, *, config: Path | None = None, database: str = "none", port: int = 0,
+        options: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.data_dir, self.config, self.database, self.options = data_dir, config, database, options
         self.host, self.port, self.pid = "127.0.0.1", port, 0
         self.log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # lives as long as we do
         self._process: subprocess.Popen[str] | None = None
@@ -72,7 +73,9 @@ class ServerProcess:
         command = [sys.executable, "-m", "fixsim.cli.main", "serve", "--port", str(self.port)]
         command += ["--database-url", self.database, "--log-level", "warning"]
         command += ["--fresh"] if self.data_dir is None else ["--data-dir", str(self.data_dir)]
+        command += self.options
         command += [] if self.config is None else ["--config", str(self.config)]
+        command += self.options
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT)
         self.pid = self._process.pid
 

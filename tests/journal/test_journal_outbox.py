@@ -238,3 +238,23 @@ def test_it_tells_how_far_back_the_journal_is_still_needed(said, monkeypatch):
     outbox.send(LINK, Peer().send)
     outbox.send(LINK, Peer().send)
     assert outbox.owed_from() == NEVER
+
+
+@pytest.mark.parametrize("most", [1, 700, 5_000, None])
+def test_a_long_queue_over_several_segments_and_around_a_resend_is_sent_in_its_order(said, most):
+    conversation, outbox = said
+    expected = b""
+    for index in range(300):
+        position = conversation.say(b"8", (58, b"z" * (index % 50)))
+        outbox.say(LINK, SESSION, position)
+        expected += payload(conversation, position)
+        if index in (90, 91, 240):
+            position = conversation.resend(index, index + 1)
+            outbox.resend(LINK, SESSION, position)
+            expected += b"".join(expand(conversation.reader, conversation.reader.read(position)))
+    outbox.release()
+    assert len(list(conversation.reader.segments())) > 2
+    peer = Peer() if most is None else Peer(*[most] * len(expected))
+    while outbox.pending(LINK):
+        outbox.send(LINK, peer.send)
+    assert peer.received == expected and peer.largest > 10

@@ -343,6 +343,6 @@ def test_with_sync_a_start_writes_what_the_last_segment_holds_once_more(tmp_path
     pwrite = disk.pwrite
     disk.pwrite = lambda descriptor, view, offset: written.append((bytes(view), offset)) or pwrite(descriptor, view, offset)
     writer = open_writer(tmp_path, disk=disk, durability="sync")
-    assert written == [(held[:end], 0)] and disk.calls[-1] == "sync"
+    assert written == [(held[:end], 0)] and disk.calls[-2:] == ["sync", "sync_directory"]
     writer.close()
     assert (tmp_path / f"{0:020d}.fixj").read_bytes() == held

@@ -122,4 +122,4 @@ def test_long_mixed_flow_passes() -> None:
         checker.see(reply.fields, reply.session)
     checker.finish()
     still_open = {order.time_in_force for order in exchange.open.values()}
-    assert still_open == {b"1"}, "only GTC orders outlive the day"
+    assert still_open == {b"1", b"6"}, "only GTC and GTD orders outlive the day"

@@ -49,7 +49,7 @@ def test_what_is_bought_is_sold_and_quantities_are_conserved(flow: list[Message]
     assert not any(bought.values())
     for order in exchange.names.values():
         assert order.leaves == (order.qty - order.cum if order.is_open else 0)
-        assert order.is_open == (order in exchange.books[order.symbol].own(order))
+        assert order.is_open == (order.waits or order in exchange.books[order.symbol].own(order))
         assert order.is_open == (order.order_id in exchange.open)
 
 
@@ -121,6 +121,9 @@ TEXTS = {
     "Account(1) is longer than 64 bytes",
     "ClOrdID(11) is longer than 64 bytes",
     "Duplicate ClOrdID(11)",
+    "ExecInst(18) differs from the order's",
+    "ExpireDate(432) has passed",
+    "ExpireTime(126) has passed",
     "OrdType(40) differs from the order's",
     "OrderQty(38) exceeds the maximum",
     "OrderQty(38) is below the minimum",
@@ -134,10 +137,13 @@ TEXTS = {
     "Price(44) is off the tick grid",
     "Routing fields are longer than 240 bytes",
     "TimeInForce(59) differs from the order's",
+    "TimeInForce(59)=6 needs one of ExpireDate(432) and ExpireTime(126)",
+    "Too late for the opening auction",
     "Too late to cancel",
     "Unknown Symbol(55)",
     "Unknown order",
     "Unsupported ExecInst(18)",
+    "Unsupported ExpireDate(432)",
     "Unsupported MDEntryType(269)",
     "Unsupported MarketDepth(264)",
     "Unsupported MaxFloor(111)",

@@ -128,7 +128,7 @@ def test_refused_market_data_request(venue: Venue, old: str, new: str, reason: s
 # ---------------------------------------------------------------- what is not served
 
 
-@pytest.mark.parametrize("msg_type", ["8", "R", "q", "AF", "B"])
+@pytest.mark.parametrize("msg_type", ["8", "R", "AF", "B"])
 def test_other_application_messages_are_not_supported(venue: Venue, msg_type: str) -> None:
     assert only(venue, f"35={msg_type}|115=C") == (f"A 35=j|128=C|45=2|372={msg_type}|380=3|58=Unsupported Message Type")
 

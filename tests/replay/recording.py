@@ -42,10 +42,12 @@ class FileWriter(MemoryWriter):
 class Recording(Stage):
     """A stage that leaves a journal in `data_dir`; made again on the same directory it is the next start."""
 
-    def __init__(self, data_dir: Path, config: Config | None = None, now_ns: int = MORNING_NS) -> None:
+    def __init__(
+        self, data_dir: Path, config: Config | None = None, now_ns: int = MORNING_NS, clock_start_ns: int | None = None
+    ) -> None:
         self.file: Any = FileWriter(data_dir)
         batches = [(batch.begin, batch.view) for batch in self.file.reader.batches()]
-        super().__init__(config or small_config(), self.file, batches, Outbox(self.file.reader), now_ns)
+        super().__init__(config or small_config(), self.file, batches, Outbox(self.file.reader), now_ns, clock_start_ns)
 
     def close(self) -> None:
         """Let go of the files, as a process that ends does."""

@@ -31,7 +31,7 @@ def test_logged_on_and_logged_out_come_in_pairs() -> None:
     say(owner, b"A", 3, (98, b"0"), (108, b"30"))
     owner.lose()
     assert owner.happened == [
-        LoggedOn(), LoggedOut("bye"), Disconnect("bye"), LoggedOn(), LoggedOut("connection lost"),
+        LoggedOn(), LoggedOut("bye"), Disconnect("bye", logged_out=True), LoggedOn(), LoggedOut("connection lost"),
     ]  # fmt: skip
 
 

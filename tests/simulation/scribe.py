@@ -111,7 +111,9 @@ class Story:
     #: By session and ClOrdID(11): numbers under which NewOrderSingles came, and how often one was answered.
     entered: dict[tuple[int, bytes], set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
     answered: dict[tuple[int, bytes], int] = field(default_factory=lambda: defaultdict(int))
+    #: Commands of operators, and where the newest lies.
     operators: int = 0
+    asked: int = 0
     starts: int = 0
 
 
@@ -192,7 +194,7 @@ class Scribe:
         elif kind == START:
             story.starts += 1
         elif kind == OPERATOR:
-            story.operators += 1
+            story.operators, story.asked = story.operators + 1, position
         elif kind == IN:
             story.came.append((position, payload))
             if header[10] == b"D\0":

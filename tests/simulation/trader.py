@@ -19,7 +19,7 @@ from fixsim.fix.message import Message
 from fixsim.layout import NEVER
 from fixsim.session.events import Disconnect, LoggedOn
 from fixsim.units import format_utc_timestamp
-from simulation.network import MS, Agenda, Pipe
+from simulation.network import MS, ROOM_BYTES, Agenda, Pipe
 
 SECOND = 1_000_000_000
 VERBS = ("D", "D", "D", "D", "D", "F", "G", "G", "H", "x", "V", "R")
@@ -90,6 +90,8 @@ class Trader:
         #: An operator or the calendar has reset the exchange's side: a Logon that is refused is tried again with 141=Y.
         self.may_reset = False
         self.logons = self.refused = self._calls = 0
+        #: Messages it may still think of: what is said again and again makes a world long enough.
+        self._budget = 150
         self._wake_ns = NEVER
         self._pause_ns = chance.choice((2, 20, 100, 400)) * MS
 
@@ -128,7 +130,7 @@ class Trader:
             # without heartbeats nobody would notice that the last message was lost
             self.core.ping(b"CALM", now_ns)
             self._settle()
-        elif self.logged_on:
+        elif self.logged_on and self.wire.out.room > ROOM_BYTES // 2 and self._budget > 0:
             self._do_something()
         if self.wire is None:
             self._sleep(self._chance.randint(10 * MS, SECOND))
@@ -194,7 +196,8 @@ class Trader:
                 case LoggedOn():
                     self.logged_on = True
                     self.logons += 1
-                    self._resets = self.may_reset = False
+                    if self._resets:
+                        self._resets = self.may_reset = False
                 case Disconnect():
                     self.hang_up()
                 case _:
@@ -217,6 +220,7 @@ class Trader:
             self._speak()
 
     def _trade(self) -> None:
+        self._budget -= 1
         self._say(self._message())
         self._learn()
 

@@ -32,7 +32,7 @@ def book(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     def side(number: int) -> list[dict[str, Any]]:
         found = []
         for level in levels(exchange.machine, listing.book, number):
-            price = "market" if level.is_market else _price(listing, level.price)
+            price = "market" if level.is_market else listing.price_text(level.price)
             found.append({"price": price, "quantity": quantity(level.lots), "orders": level.orders})
             if len(found) == depth:
                 break
@@ -40,7 +40,7 @@ def book(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
 
     last = None
     if row["last_lots"]:
-        last = {"price": _price(listing, int(row["last_price"])), "quantity": quantity(int(row["last_lots"]))}
+        last = {"price": listing.price_text(int(row["last_price"])), "quantity": quantity(int(row["last_lots"]))}
     return {
         "symbol": listing.symbol.decode(), "halted": bool(row["phase"] == Phase.HALTED), "phase": NAMES[int(row["phase"])],
         "bids": side(0), "asks": side(1), "last": last,
@@ -99,16 +99,13 @@ def _phase_shown(exchange: "Exchange", listing: Listing) -> dict[str, Any]:
         found = exchange.auctions.indication(listing.book)
         surplus = format_decimal(abs(found.surplus) * listing.lot_mantissa, listing.qty_decimals).decode()
         shown["indication"] = {
-            "price": _price(listing, found.price) if found.lots else None,
+            "price": listing.price_text(found.price) if found.lots else None,
             "quantity": format_decimal(found.lots * listing.lot_mantissa, listing.qty_decimals).decode(),
             "surplus": surplus,
             "side": "buy" if found.surplus > 0 else "sell" if found.surplus < 0 else None,
         }
     until_ns = int(row["until_ns"])
     shown["until"] = format_utc_timestamp(until_ns, 3).decode() if until_ns else None
-    shown["auction_price"] = _price(listing, int(row["auction_price"])) if row["auction_price"] else None
+    shown["breaker"] = exchange.breakers.shown(listing)
+    shown["auction_price"] = listing.price_text(int(row["auction_price"])) if row["auction_price"] else None
     return shown
-
-
-def _price(listing: Listing, ticks: int) -> str:
-    return format_decimal(ticks * listing.tick_mantissa, listing.price_decimals).decode()

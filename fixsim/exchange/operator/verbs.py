@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from fixsim.errors import UsageError
-from fixsim.exchange.operator import books, clock, journal, news, orders, sessions, trades
+from fixsim.exchange.operator import books, clock, journal, news, orders, risk, sessions, trades
 from fixsim.exchange.operator.asked import Arguments, Verb
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ VERBS: Final[dict[str, Verb]] = {
     "clock.advance": clock.advance,
     "clock.set": clock.set_to,
     "clock.next": clock.move_to_next,
+    "kill": risk.kill,
+    "limits.show": risk.limits_show,
+    "limits.reset": risk.limits_reset,
     "book": books.book,
     "halt": books.halt,
     "resume": books.resume,

@@ -1,0 +1,568 @@
+"""Limits before the book: may this order be entered, and what does it hold while it lives?
+
+`risk_fault` looks and writes nothing; both doors ask it, and what it says is a number that `exchange/risk.py` has words for.
+`risk_open`, `risk_fill`, `risk_release` and `risk_replace` keep the running sums; the book calls them where an order is
+entered, traded, closed and replaced. An order whose session nobody limits has no PARTY row and pays one comparison.
+Money is price in ticks x lots x the factor of the instrument, in minor units of the venue's currency: exact, never rounded.
+"""
+
+import numpy as np
+
+from fixsim.engine.index import HASH_PRIME, MASK_31, MASK_32
+from fixsim.engine.jit import kernel, leaf
+from fixsim.engine.ladder import ladder_first_from, price_key
+from fixsim.layout import LIMITLESS, NIL, OWNERS_EACH, Phase
+from fixsim.limits import MONEY_MAX
+
+BUY, SHORT = 0x31, 0x35
+MARKET = 0x31
+CONTINUOUS = Phase.CONTINUOUS
+
+#: What `find_party` says when there is no row yet: the slow door makes one.
+UNKNOWN = -2
+
+# What `risk_fault` says; 0 when nothing stands against the order. The scope of the owner is added, times SCOPE.
+PRICE_MIN, PRICE_MAX, COLLAR_STATIC, COLLAR_LAST, COLLAR_MID, ORDER_QTY, ORDER_NOTIONAL = 1, 2, 3, 4, 5, 6, 7
+DUPLICATE_TERMS, POSITION, LOSS, GROSS, NET, CREDIT = 8, 9, 10, 11, 12, 13
+OPEN_NOTIONAL, OPEN_ORDERS, ORDER_RATE, RATIO, DUPLICATE_MEMORY = 14, 15, 16, 17, 18
+SCOPE = 32
+
+#: One token of a bucket.
+TOKEN = 1_000_000_000
+BPS = 10_000
+
+
+# ---------------------------------------------------------------- parties
+
+
+@leaf
+def party_hash(session, account, book):
+    """31 bits of a PARTY row's key."""
+    value = ((int(session) + 1) * HASH_PRIME + (int(account) + 1)) & MASK_32
+    value ^= value >> 15
+    value = (value * HASH_PRIME + int(book)) & MASK_32
+    value ^= value >> 13
+    return value & MASK_31
+
+
+@leaf
+def find_party(m, session, echo, book):
+    """PARTY row of a session, an account and an instrument; NIL when no limit looks at it, UNKNOWN when there is none yet."""
+    owner = np.int64(m.sessions[session]["risk"])
+    if owner == NIL:
+        return np.int64(NIL)
+    account = np.int64(NIL)
+    if echo != NIL:
+        account = np.int64(m.echoes[echo]["account"])
+    mask = m.party_index.size - 1
+    at = party_hash(owner, account, book) & mask
+    while m.party_index[at] != 0:
+        party = np.int64(m.party_index[at]) - 1
+        row = m.parties[party]
+        if row["session"] == owner and row["account"] == account and row["book"] == book:
+            return np.int64(NIL) if row["idle"] != 0 else party
+        at = (at + 1) & mask
+    return np.int64(UNKNOWN)
+
+
+@kernel
+def index_party(m, party):
+    """Enter PARTY row `party`, whose key is new."""
+    row = m.parties[party]
+    mask = m.party_index.size - 1
+    at = party_hash(row["session"], row["account"], row["book"]) & mask
+    while m.party_index[at] != 0:
+        at = (at + 1) & mask
+    m.party_index[at] = party + 1
+
+
+# ---------------------------------------------------------------- rates
+
+
+@leaf
+def venue_now(m):
+    """Venue time, ns: driven, or that of the turn."""
+    driven_ns = np.int64(m.core[0]["venue_ns"])
+    return driven_ns if driven_ns != 0 else np.int64(m.tape[0]["now_ns"])
+
+
+@leaf
+def tokens_now(level, since_ns, rate, burst, full_ns, now_ns):
+    """Tokens of a bucket that held `level` at `since_ns`, refilled at `rate` a second up to `burst`; all but `rate` in 1/TOKEN.
+
+    After `full_ns` it is full, whatever it held.
+    """
+    return min(burst, level + min(max(0, now_ns - since_ns), full_ns) * rate)
+
+
+@leaf
+def message_tokens(m, owner, now_ns):
+    """Tokens that a session's messages have left, in 1/TOKEN; OWNER row `owner` has a message rate."""
+    row = m.owners[owner]
+    return tokens_now(
+        np.int64(row["message_tokens"]), np.int64(row["message_ns"]), np.int64(row["message_rate"]),
+        np.int64(row["message_burst"]), np.int64(row["message_full_ns"]), now_ns,
+    )  # fmt: skip
+
+
+@kernel
+def has_message_token(m, session):
+    """May the session say another message now?"""
+    owner = np.int64(m.sessions[session]["risk"])
+    if owner == NIL or m.owners[owner]["message_rate"] == 0:
+        return True
+    return message_tokens(m, owner, venue_now(m)) >= TOKEN
+
+
+@kernel
+def take_message_token(m, session):
+    """A message of the session is taken; its bucket may be empty already."""
+    owner = np.int64(m.sessions[session]["risk"])
+    if owner == NIL or m.owners[owner]["message_rate"] == 0:
+        return
+    now_ns = venue_now(m)
+    row = m.owners[owner]
+    row["message_tokens"] = max(0, message_tokens(m, owner, now_ns) - TOKEN)
+    row["message_ns"] = now_ns
+
+
+@leaf
+def order_tokens(row, now_ns):
+    """Tokens that orders of an OWNER row with an order rate have left, in 1/TOKEN."""
+    return tokens_now(
+        np.int64(row["order_tokens"]), np.int64(row["order_ns"]), np.int64(row["order_rate"]),
+        np.int64(row["order_burst"]), np.int64(row["order_full_ns"]), now_ns,
+    )  # fmt: skip
+
+
+@leaf
+def count_request(row, now_ns):
+    """A D or G is accepted: it counts for the order-to-trade ratio and for the order rate."""
+    row["requests"] += 1
+    if row["order_rate"] != 0:
+        row["order_tokens"] = order_tokens(row, now_ns) - TOKEN
+        row["order_ns"] = now_ns
+
+
+# ---------------------------------------------------------------- equal orders
+
+
+@leaf
+def terms_kind(side, ord_type, tif):
+    """Side, type and time in force as one number."""
+    return np.int64(side) | (np.int64(ord_type) << 8) | (np.int64(tif) << 16)
+
+
+@leaf
+def terms_hash(owner, book, kind, price, lots):
+    """31 bits of an order's terms."""
+    value = party_hash(owner, book, kind)
+    value = ((value ^ (int(price) & MASK_32)) * HASH_PRIME + (int(price) >> 32)) & MASK_32
+    value ^= value >> 15
+    value = ((value ^ (int(lots) & MASK_32)) * HASH_PRIME) & MASK_32
+    value ^= value >> 13
+    return value & MASK_31
+
+
+@leaf
+def find_duplicate(m, owner, book, kind, price, lots, now_ns):
+    """Was an order with these terms accepted from `owner` so lately that another may not follow?"""
+    place = 2 * (terms_hash(owner, book, kind, price, lots) & (m.duplicates.size - 1))
+    if m.duplicate_index[place + 1] <= now_ns:
+        return False  # whatever has this hash is out of date: nearly always
+    newest = np.int64(m.core[0]["duplicates"])
+    at = np.int64(m.duplicate_index[place])
+    # rows are counted from 1; those that the ring has written over are older than all that are left
+    while at > 0 and at > newest - m.duplicates.size:
+        row = m.duplicates[(at - 1) & (m.duplicates.size - 1)]
+        same = row["owner"] == owner and row["book"] == book and row["kind"] == kind
+        if same and row["price"] == price and row["lots"] == lots:
+            return row["until_ns"] > now_ns
+        at = np.int64(row["before"])
+    return False
+
+
+@leaf
+def has_duplicate_room(m, behind, now_ns):
+    """Could another order be remembered, `behind` so many others? What would be written over has to be out of date."""
+    number = np.int64(m.core[0]["duplicates"]) + behind
+    return number < m.duplicates.size or m.duplicates[number & (m.duplicates.size - 1)]["until_ns"] <= now_ns
+
+
+@leaf
+def remember_terms(m, owner, book, kind, price, lots, now_ns):
+    """An order with these terms is accepted."""
+    core = m.core[0]
+    number = np.int64(core["duplicates"]) + 1
+    core["duplicates"] = number
+    place = 2 * (terms_hash(owner, book, kind, price, lots) & (m.duplicates.size - 1))
+    row = m.duplicates[(number - 1) & (m.duplicates.size - 1)]
+    until_ns = now_ns + np.int64(m.owners[owner]["duplicate_ns"])
+    row["time_ns"], row["until_ns"] = now_ns, until_ns
+    row["price"], row["lots"], row["kind"], row["owner"], row["book"] = price, lots, kind, owner, book
+    row["before"] = m.duplicate_index[place]
+    m.duplicate_index[place] = number
+    m.duplicate_index[place + 1] = max(until_ns, np.int64(m.duplicate_index[place + 1]))
+
+
+# ---------------------------------------------------------------- what an order is worth
+
+
+@kernel
+def guard_price(m, party, opposite, best):
+    """Ticks that a market order may not trade beyond, counted from the price `best` of SIDE row `opposite`; 0 for any."""
+    row = m.parties[party]
+    room = min(np.int64(row["guard_ticks"]), LIMITLESS)
+    if row["guard_bps"] != 0:
+        room = min(room, best * np.int64(row["guard_bps"]) // BPS)
+    if room == LIMITLESS:
+        return np.int64(0)
+    if opposite & 1:
+        return best + room
+    return max(1, best - room)
+
+
+@kernel
+def sweep_price(m, opposite, lots):
+    """The worst price at which `lots` would trade on SIDE row `opposite`, as far as they would; 0 when it is empty."""
+    row = np.int64(m.sides[opposite]["best"])
+    price = np.int64(0)
+    while row != NIL and lots > 0:
+        price = np.int64(m.levels[row]["price"])
+        lots -= np.int64(m.levels[row]["lots"])
+        row = ladder_first_from(m, opposite, price_key(opposite, price) + 1)
+    return price
+
+
+@kernel
+def market_worth(m, party, book, side, lots):
+    """Ticks at which a market order is counted, and whether it may not trade beyond them (1, else 0)."""
+    opposite = 2 * book + (1 if side == BUY else 0)
+    best = np.int64(m.sides[opposite]["best"])
+    if best == NIL or m.books[book]["phase"] != CONTINUOUS:
+        return max(np.int64(m.books[book]["mark"]), np.int64(m.books[book]["last_price"])), 0
+    guard = guard_price(m, party, opposite, np.int64(m.levels[best]["price"]))
+    if guard != 0:
+        return guard, 1
+    return sweep_price(m, opposite, lots), 0
+
+
+# ---------------------------------------------------------------- looking
+
+
+@leaf
+def beyond(price, reference_twice, bps):
+    """Is `price` further than `bps` from half of `reference_twice`?"""
+    return abs(2 * price - reference_twice) * BPS > bps * reference_twice
+
+
+@leaf
+def price_fault(m, row, book, price):
+    """What stands against the price of a limit order; 0 for nothing. `row` is its PARTY row."""
+    if price < row["price_min"]:
+        return PRICE_MIN
+    if price > row["price_max"]:
+        return PRICE_MAX
+    if price < row["band_low"] or price > row["band_high"]:
+        return COLLAR_STATIC
+    last = np.int64(m.books[book]["last_price"])
+    if row["last_bps"] != 0 and last != 0 and beyond(price, 2 * last, np.int64(row["last_bps"])):
+        return COLLAR_LAST
+    if row["mid_bps"] != 0:
+        bid, ask = np.int64(m.sides[2 * book]["best"]), np.int64(m.sides[2 * book + 1]["best"])
+        if bid != NIL and ask != NIL:
+            twice = np.int64(m.levels[bid]["price"]) + np.int64(m.levels[ask]["price"])
+            if beyond(price, twice, np.int64(row["mid_bps"])):
+                return COLLAR_MID
+    return 0
+
+
+@leaf
+def holding_fault(m, owner, holding, buys, lots, value):
+    """What stands against `lots` more, worth `value`, in what an OWNER row holds; 0 for nothing."""
+    row = m.owners[owner]
+    closes = False
+    if holding != NIL:
+        held = m.holdings[holding]
+        position = np.int64(held["position"])
+        if buys:
+            most = position + held["buys"] + lots
+            closes = position < 0 and most <= 0
+        else:
+            most = held["sells"] + lots - position
+            closes = position > 0 and most <= 0
+        if most > held["position_max"]:
+            return POSITION
+    if closes:
+        return 0
+    net, working = np.int64(row["net"]), np.int64(row["open_buy"]) if buys else np.int64(row["open_sell"])
+    if row["stopped"] != 0 or row["opening"] + row["spent"] - net > row["loss_max"]:
+        return LOSS
+    if row["gross"] + row["open_buy"] + row["open_sell"] + value > row["gross_max"]:
+        return GROSS
+    if (net if buys else -net) + working + value > row["net_max"]:
+        return NET
+    if buys and row["spent"] + working + value > row["credit_max"]:
+        return CREDIT
+    return 0
+
+
+@leaf
+def activity_fault(row, opens, value, now_ns):
+    """What stands against an order (`opens`) or a replace, worth `value` more, in how busy an OWNER row is; 0 for nothing."""
+    if row["open_buy"] + row["open_sell"] + value > row["open_notional_max"] and value > 0:
+        return OPEN_NOTIONAL
+    if opens and row["open_orders"] >= row["open_orders_max"]:
+        return OPEN_ORDERS
+    if row["order_rate"] != 0 and order_tokens(row, now_ns) < TOKEN:
+        return ORDER_RATE
+    if row["ratio_max"] != 0 and row["requests"] >= row["ratio_free"]:
+        if row["requests"] >= row["ratio_max"] * max(1, np.int64(row["trades"])):
+            return RATIO
+    return 0
+
+
+@leaf
+def owners_fault(m, party, book, kind, side, price, lots, value):
+    """What stands against a new order, of `value`, in the sums of its owners, one after the other; 0 for nothing.
+
+    `kind` are side, type and time in force, `price` what the order says: 0 for a market order.
+    """
+    now_ns, remembered = venue_now(m), 0
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        owner = np.int64(m.party_owners[place])
+        row = m.owners[owner]
+        fault = 0
+        if row["duplicate_ns"] != 0:
+            if find_duplicate(m, owner, book, kind, price, lots, now_ns):
+                fault = DUPLICATE_TERMS
+            elif not has_duplicate_room(m, remembered, now_ns):
+                return DUPLICATE_MEMORY
+            remembered += 1
+        if fault == 0:
+            fault = holding_fault(m, owner, np.int64(m.party_holdings[place]), side == BUY, lots, value)
+        if fault == 0:
+            fault = activity_fault(row, True, value, now_ns)
+        if fault != 0:
+            return fault + SCOPE * np.int64(row["scope"])
+    return 0
+
+
+@kernel
+def risk_fault(m, party, book, side, ord_type, tif, price, lots):
+    """What stands against a new order of PARTY row `party`: a code from above, 0 for nothing. Looks only.
+
+    `price` is in ticks, 0 for a market order.
+    """
+    row = m.parties[party]
+    worth = price
+    if ord_type == MARKET:
+        worth, _ = market_worth(m, party, book, side, lots)
+    else:
+        fault = price_fault(m, row, book, price)
+        if fault != 0:
+            return fault
+    if lots > row["lots_max"]:
+        return ORDER_QTY
+    if worth * lots > row["value_max"]:
+        return ORDER_NOTIONAL
+    value = worth * lots * np.int64(row["factor"])
+    return owners_fault(m, party, book, terms_kind(side, ord_type, tif), side, price, lots, value)
+
+
+@kernel
+def replace_fault(m, slot, price, lots):
+    """What stands against a replace of a resting order by `lots` in all at `price`: as if new, without what it holds now.
+
+    One that asks for no more, at no price that is worth more, is looked at for its price and for rates alone.
+    """
+    order = m.orders[slot]
+    party = np.int64(order["party"])
+    row = m.parties[party]
+    book, limit = np.int64(order["book"]), order["ord_type"] != MARKET
+    if limit and price != order["price"]:
+        fault = price_fault(m, row, book, price)
+        if fault != 0:
+            return fault
+    worth = price if limit else np.int64(order["worth"])
+    leaves = max(0, lots - np.int64(order["cum"]))
+    raises = leaves > order["leaves"] or worth * leaves > order["worth"] * order["leaves"]
+    if raises and lots > row["lots_max"]:
+        return ORDER_QTY
+    if raises and worth * lots > row["value_max"]:
+        return ORDER_NOTIONAL
+    more_lots = more_value = np.int64(0)
+    if raises:
+        more_lots = leaves - np.int64(order["leaves"])
+        more_value = (worth * leaves - np.int64(order["worth"]) * np.int64(order["leaves"])) * np.int64(row["factor"])
+    return raised_fault(m, party, slot, raises, more_lots, more_value)
+
+
+@kernel
+def raised_fault(m, party, slot, raises, more_lots, more_value):
+    """As `owners_fault`, for a replace: it comes on top of what its order holds already."""
+    now_ns = venue_now(m)
+    order = m.orders[slot]
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        owner = np.int64(m.party_owners[place])
+        row = m.owners[owner]
+        fault = 0
+        if raises:
+            fault = holding_fault(m, owner, np.int64(m.party_holdings[place]), order["side"] == BUY, more_lots, more_value)
+        if fault == 0:
+            fault = activity_fault(row, False, more_value, now_ns)
+        if fault != 0:
+            return fault + SCOPE * np.int64(row["scope"])
+    return 0
+
+
+@kernel
+def admits_order(m, session, echo, book, side, ord_type, tif, price, lots):
+    """May the fast door enter this order? What has to be looked at more closely is the slow door's."""
+    party = find_party(m, session, echo, book)
+    if party == NIL:
+        return True
+    if party == UNKNOWN or m.parties[party]["restricted"] != 0 or (side == SHORT and m.parties[party]["shorts"] != 0):
+        return False
+    return risk_fault(m, party, book, side, ord_type, tif, price, lots) == 0
+
+
+@kernel
+def admits_replace(m, slot, price, lots):
+    """May the fast door replace this resting order?"""
+    party = np.int64(m.orders[slot]["party"])
+    return party == NIL or (m.parties[party]["restricted"] == 0 and replace_fault(m, slot, price, lots) == 0)
+
+
+# ---------------------------------------------------------------- the running sums
+
+
+@leaf
+def reserve(m, place, buys, lots, value):
+    """`lots`, worth `value`, more (or, negative, less) are working for the owner at `place` of a party."""
+    row = m.owners[np.int64(m.party_owners[place])]
+    holding = np.int64(m.party_holdings[place])
+    if buys:
+        row["open_buy"] += value
+    else:
+        row["open_sell"] += value
+    if holding != NIL:
+        if buys:
+            m.holdings[holding]["buys"] += lots
+        else:
+            m.holdings[holding]["sells"] += lots
+
+
+@kernel
+def risk_open(m, slot):
+    """An order is accepted: it knows its party, and what it could cost is reserved."""
+    order = m.orders[slot]
+    session, book = np.int64(order["session"]), np.int64(order["book"])
+    order["party"], order["guarded"] = NIL, 0
+    if m.sessions[session]["risk"] == NIL:
+        return
+    party = find_party(m, session, np.int64(order["echo"]), book)
+    if party < 0:
+        return
+    order["party"] = party
+    price, lots = np.int64(order["price"]), np.int64(order["leaves"])
+    worth = price
+    if order["ord_type"] == MARKET:
+        worth, guarded = market_worth(m, party, book, np.int64(order["side"]), lots)
+        order["guarded"] = guarded
+    order["worth"] = worth
+    value, now_ns, buys = worth * lots * np.int64(m.parties[party]["factor"]), venue_now(m), order["side"] == BUY
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, buys, lots, value)
+        owner = np.int64(m.party_owners[place])
+        row = m.owners[owner]
+        row["open_orders"] += 1
+        count_request(row, now_ns)
+        if row["duplicate_ns"] != 0:
+            remember_terms(m, owner, book, terms_kind(order["side"], order["ord_type"], order["tif"]), price, lots, now_ns)
+
+
+@kernel
+def risk_fill(m, slot, price, lots):
+    """`lots` of an order trade at `price`: what was reserved becomes a position. Its row is as it was before."""
+    order = m.orders[slot]
+    party = np.int64(order["party"])
+    if party == NIL:
+        return
+    book = m.books[np.int64(order["book"])]
+    if book["mark"] == 0:
+        book["mark"] = min(price, np.int64(book["mark_max"]))
+    factor, buys, ends = np.int64(m.parties[party]["factor"]), order["side"] == BUY, order["leaves"] == lots
+    signed = lots if buys else -lots
+    value, unit, freed = price * signed * factor, np.int64(book["mark"]) * factor, np.int64(order["worth"]) * lots * factor
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, buys, -lots, -freed)
+        row = m.owners[np.int64(m.party_owners[place])]
+        row["trades"] += 1
+        if ends:
+            row["open_orders"] -= 1
+        holding = np.int64(m.party_holdings[place])
+        if holding == NIL:
+            continue
+        held = m.holdings[holding]
+        before = np.int64(held["position"])
+        held["position"] = before + signed
+        row["net"] += unit * signed
+        row["gross"] += unit * (abs(before + signed) - abs(before))
+        row["spent"] = max(-MONEY_MAX, min(MONEY_MAX, np.int64(row["spent"]) + value))
+
+
+@kernel
+def risk_release(m, slot):
+    """What is left of an order will not trade any more: it is about to be closed."""
+    order = m.orders[slot]
+    party = np.int64(order["party"])
+    if party == NIL:
+        return
+    lots, buys = np.int64(order["leaves"]), order["side"] == BUY
+    value = np.int64(order["worth"]) * lots * np.int64(m.parties[party]["factor"])
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, buys, -lots, -value)
+        m.owners[np.int64(m.party_owners[place])]["open_orders"] -= 1
+
+
+@kernel
+def risk_replace(m, slot, price, leaves):
+    """An open order gets another price, or another quantity left (0 ends it); its row has the old ones."""
+    order = m.orders[slot]
+    party = np.int64(order["party"])
+    if party == NIL:
+        return
+    lots, worth, buys = np.int64(order["leaves"]), np.int64(order["worth"]), order["side"] == BUY
+    changed = worth if order["ord_type"] == MARKET else price
+    order["worth"] = changed
+    value, now_ns = (changed * leaves - worth * lots) * np.int64(m.parties[party]["factor"]), venue_now(m)
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, buys, leaves - lots, value)
+        row = m.owners[np.int64(m.party_owners[place])]
+        count_request(row, now_ns)
+        if leaves == 0:
+            row["open_orders"] -= 1
+
+
+@kernel
+def risk_reprice(m, slot, price):
+    """The exchange gives an open limit order another price; nobody has asked for it."""
+    order = m.orders[slot]
+    party = np.int64(order["party"])
+    if party == NIL:
+        return
+    value = (price - np.int64(order["worth"])) * np.int64(order["leaves"]) * np.int64(m.parties[party]["factor"])
+    order["worth"] = price
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        reserve(m, place, order["side"] == BUY, 0, value)
+
+
+@kernel
+def risk_cancel(m, slot):
+    """An open order is cancelled because its owner asked for it."""
+    party = np.int64(m.orders[slot]["party"])
+    if party == NIL:
+        return
+    for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
+        m.owners[np.int64(m.party_owners[place])]["requests"] += 1
