@@ -268,7 +268,7 @@ def test_a_large_auction_goes_on_over_batches_and_comes_back_from_the_journal() 
     stage = Stage(small_config(orders=16_384))
     stage.log_on("ALPHA", "BRAVO")
     move(stage, "opening-auction")
-    buyers = 500 if PLAIN else 12_000
+    buyers = 500 if PLAIN else 15_000
     for count in range(buyers):
         stage.feed("ALPHA", stage.frame("ALPHA", order(f"A{count}", "buy", 1, "10.00")))
         if count % 1_000 == 0:
