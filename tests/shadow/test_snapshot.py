@@ -12,12 +12,13 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import pytest
+from exchange.limited import Trading
 from exchange.stage import DAY_NS, MORNING_NS, NOWHERE, MemoryWriter, Stage, small_config, with_counterparty
 from exchange.test_breakers import Day
 from exchange.test_digest import walk
 from flows import SESSIONS, seeded_flow
 
-from fixsim.config import Counterparty
+from fixsim.config import Counterparty, Limits
 from fixsim.errors import SnapshotError
 from fixsim.exchange import digest, snapshot
 from fixsim.exchange.digest import beside, state_digest, tables
@@ -425,3 +426,26 @@ def test_a_counterparty_that_the_configuration_no_longer_names_is_kept(tmp_path:
     for name, member in stage.exchange.members.by_name.items():
         assert twin.exchange.members.by_name[name].counterparty == member.counterparty
     assert_alike(stage, twin)
+
+
+def test_limits_and_switches_go_on_from_a_snapshot(tmp_path: Path) -> None:
+    limits = (
+        Limits("session", "ALPHA", position_max=Decimal(100), duplicate_window_ms=60_000),
+        Limits("account", "*", open_orders_max=2),
+    )
+    trading = Trading(*limits, counterparty={"cancel_on_disconnect": True, "cancel_grace_s": 5.0})
+    trading.buy("ALPHA", 60, "10.00", "1=ACC")
+    trading.sell("CHARLIE", 50, "10.00")
+    trading.stage.command("kill", switch="on", scope="firm", name="TWO")
+    trading.buy("BRAVO", 1, "9.00")
+    trading.stage.exchange.lose_link(trading.stage.links["BRAVO"], "cable", trading.stage.now_ns)
+    trading.stage.drain()
+    other = Trading.__new__(Trading)
+    other.count, other.stage = trading.count, twin_of(trading.stage, tmp_path / "one")
+    for one in (trading, other):
+        assert one.buy("ALPHA", 60, "10.00", "1=ACC") == "Same terms as an order just entered (session)"
+        assert one.buy("ALPHA", 41, "9.00") == "Position limit exceeded (session)"
+        assert one.buy("ALPHA", 1, "9.00", "1=NEW|11=n1") == "0"
+        assert one.buy("CHARLIE", 1, "9.00") == "Kill switch is on (firm)"
+        assert [dict(fields)[378] for _, fields in one.wait(5_000)] == [b"7"]
+    assert state_digest(trading.stage.exchange) == state_digest(other.stage.exchange)
