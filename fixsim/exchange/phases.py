@@ -210,11 +210,11 @@ class Phases:
 
     def due(self, venue_ns: int) -> None:
         """What has come: calls end in the order of their instruments, schedules change in theirs, the earlier first."""
-        while self.next_ns() <= venue_ns:
-            for change in self.calendar.take(self.next_ns()):
+        while (at_ns := self.next_ns()) <= venue_ns:
+            for change in self.calendar.take(at_ns):
                 self._change(*change)
             ends = self.machine.books["until_ns"]
-            for book in ((ends > 0) & (ends <= self.next_ns())).nonzero()[0]:
+            for book in ((ends > 0) & (ends <= at_ns)).nonzero()[0]:
                 self.end_call(int(book))
             self._next_ns = 0
 

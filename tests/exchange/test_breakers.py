@@ -448,6 +448,22 @@ def test_a_breaker_is_one_line_for_people(breaker: dict[str, Any] | None, line: 
     assert described_breaker(breaker) == line
 
 
+def test_what_a_schedule_does_elsewhere_ends_no_call_early() -> None:
+    stage = scheduled_market("09:00:00")
+    night = Schedule("NIGHT", (Step("09:00:00", "pre-open"), Step("10:05:00", "continuous"), Step("10:30:00", "closed")))
+    one, two = stage.exchange.config.instruments
+    config = replace(
+        stage.exchange.config, instruments=(replace(one, schedule="LATE"), replace(two, schedule="NIGHT")),
+        schedules=(*stage.exchange.config.schedules, night),
+    )  # fmt: skip
+    stage = Stage(config)
+    stage.command("phase", symbol="AAA", phase="volatility-auction", seconds=590)
+    wait(stage, 300)
+    assert [NAMES[int(row["phase"])] for row in used(stage)] == ["volatility-auction", "continuous"]
+    wait(stage, 302)
+    assert [NAMES[int(row["phase"])] for row in used(stage)] == ["continuous", "continuous"]
+
+
 def scheduled_market(opening: str, symbols: tuple[str, ...] = ("AAA", "BBB"), level: Level = Level(700, 900, 0)) -> Stage:
     """BBB closes at ten past ten, and so does AAA unless it is the whole index; `symbols` are the index. It is ten o'clock."""
     late, early = (Schedule(name, (Step(begin, "continuous"), Step(end, "closed"))) for name, begin, end in (

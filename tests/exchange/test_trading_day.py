@@ -27,7 +27,7 @@ SECOND_NS = 1_000_000_000
 #: A Thursday without a holiday anywhere.
 MIDNIGHT_NS = int(datetime(2025, 11, 20, tzinfo=UTC).timestamp()) * SECOND_NS
 MOVES = 1_000
-ORACLE_MOVES = 500
+ORACLE_MOVES = 600
 SESSIONS = ("ALPHA", "BRAVO", "CLOCK")
 #: From when to when most orders come: Frankfurt's pre-open to New York's close.
 BUSY_NS = (6 * 3_600 * SECOND_NS, 21 * 3_600 * SECOND_NS + 600 * SECOND_NS)
@@ -164,9 +164,9 @@ def test_the_day_is_the_same_when_it_is_carried_out_again(day: RandomDay) -> Non
 
 
 def certain(config: Config) -> Config:
-    """The same days without chance: no call ends at random, so that the oracle knows when."""
+    """The same days for an oracle that knows neither chance nor bands that are doubled at the end of a day."""
     asked = {entry.breaker for entry in config.instruments if entry.breaker is not None}
-    profiles = tuple(replace(PROFILES[name], random_end_s=0.0) for name in sorted(asked))
+    profiles = tuple(replace(PROFILES[name], random_end_s=0.0, doubled_last_s=0.0) for name in sorted(asked))
     schedules = tuple(
         replace(one, phases=tuple(replace(step, random_end_s=0.0) for step in one.phases)) for one in config.schedules
     )
@@ -216,7 +216,7 @@ class ScheduledTwins(Guarded):
         self.stage.now_ns = end_ns
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, 10, 11])
 def test_the_oracle_has_the_same_day(seed: int) -> None:
     twins, source = ScheduledTwins(), RandomDay(seed)
     source.stage = twins.stage
