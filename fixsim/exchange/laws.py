@@ -92,11 +92,6 @@ def _owners(exchange: Exchange) -> Iterator[str]:
     sums = (owners["open_orders"], counted), (owners["open_buy"], money[:, 0]), (owners["open_sell"], money[:, 1])
     wrong = np.flatnonzero(np.logical_or.reduce([ours != theirs for ours, theirs in sums]))
     yield from (f"{exchange.risk.names[int(owner)][1]}: what is open is counted wrong" for owner in wrong)
-<<<<<<< HEAD
-    for off in np.flatnonzero((held["buys"] != lots[:, 0]) | (held["sells"] != lots[:, 1])):
-        owner = int(held[off]["owner"])
-=======
     for place in np.flatnonzero((held["buys"] != lots[:, 0]) | (held["sells"] != lots[:, 1])).tolist():
         owner = int(held[place]["owner"])
->>>>>>> risk
         yield f"{exchange.risk.names[owner][1]}: what works in an instrument is counted wrong"

@@ -114,7 +114,7 @@ class ReferenceExchange(Interventions, Sight):
             return [*handler(session, message), *self._happen(self.breakers.mind(now_ns))]
 
     def expire(self, now_ns: int) -> list[Reply]:
-        """A new trading day's first deadline: what was good for an earlier date, or until one, is over.; only current ids stay known."""
+        """A new trading day's first deadline: what was good for an earlier date, or until one, is over."""
         self._now_ns = now_ns
         over = [
             order

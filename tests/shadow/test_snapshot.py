@@ -12,7 +12,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import pytest
-from exchange.limited import Trading
+from exchange.limited import Trading, limited
 from exchange.stage import DAY_NS, MORNING_NS, NOWHERE, MemoryWriter, Stage, small_config, with_counterparty
 from exchange.test_breakers import Day
 from exchange.test_digest import walk
@@ -297,6 +297,26 @@ def test_what_breakers_remember_goes_on_as_it_would_have(tmp_path: Path, breaker
         one.order("TAKER", b"1", "103.00", 3)
     assert day.stage.writer.batches == other.stage.writer.batches
     assert_alike(day.stage, other.stage)
+
+
+def test_limits_positions_and_switches_go_on_as_they_would_have(tmp_path: Path) -> None:
+    limits = Limits("session", "ALPHA", order_qty_max=Decimal(100)), Limits("firm", "ONE", position_max=Decimal(500))
+    stage = Stage(limited(*limits))
+    stage.log_on(*SESSIONS)
+    flow = list(seeded_flow(4, 160, flawed=0.02, spread=6))
+    for name, fields in flow[:80]:
+        stage.say(name, fields)
+    assert stage.command("kill", switch="on", scope="firm", name="TWO")["ok"]
+    twin = twin_of(stage, tmp_path / "one")
+    passing = {name for name, why in digest.NOT_STATE.items() if why == digest._TURN} | OF_THE_PROCESS
+    assert told(stage.exchange, passing) == told(twin.exchange, passing)
+    assert_alike(stage, twin)
+    for one in (stage, twin):
+        for name, fields in flow[80:]:
+            one.say(name, fields)
+        one.tick((one.now_ns // DAY_NS + 1) * DAY_NS)
+    assert stage.writer.batches == twin.writer.batches
+    assert_alike(stage, twin)
 
 
 def test_who_logs_on_afterwards_is_heard_and_told(tmp_path: Path) -> None:
