@@ -32,11 +32,12 @@ from fixsim.journal.record import Record, pack, records
 from fixsim.layout import INBOUND, NIL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 from fixsim.reference.book import ANY_PRICE
-from fixsim.reference.exchange import Ladder, ReferenceExchange
+from fixsim.reference.exchange import ReferenceExchange
 from fixsim.reference.listing import Listing, Permission
 from fixsim.reference.number import show_number
 from fixsim.reference.phases import CONTINUOUS
 from fixsim.reference.report import Reply
+from fixsim.reference.sight import Ladder
 
 #: Routing fields, which stand in front of LastMsgSeqNumProcessed(369) in what we say.
 ROUTE: Final = frozenset({50, 57, 115, 116, 128, 129, 142, 143, 144, 145})
