@@ -1,4 +1,4 @@
-"""The shipper without a database: rows and cursor in one transaction, into a list.
+"""Readers of the journal: the shipper without a database (rows and cursor in one transaction, into a list), and the shadow.
 
 It gathers with the real `audit.source`, reads what COPY would send, and dies between any two shipments; what its ledger holds
 is a prefix of the journal, each message once.
@@ -10,7 +10,13 @@ from random import Random
 
 from fixsim.audit.source import Cursor, Source
 from fixsim.errors import ShippingError
+from fixsim.exchange.digest import state_digest
+from fixsim.exchange.shadow import Shadow
+from fixsim.exchange.snapshots import Snapshots, snapshots_directory
+from fixsim.exchange.walker import skimmer
+from fixsim.fix.dictionary import fix44
 from fixsim.journal.reader import Reader
+from fixsim.journal.segments import journal_directory
 from simulation.scribe import Scribe
 
 #: What COPY's binary form begins with.
@@ -83,3 +89,25 @@ class Shipper:
         assert not different, f"shipped rows differ from the journal at {different[:3]}"
         if everything:
             assert self.cursor.batch == scribe.story.end, "not everything was shipped"
+
+
+class Shade:
+    """The shadow, as often as the world lets it look: it carries out what is there, and takes a snapshot."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._snapshots = Snapshots(snapshots_directory(directory))
+
+    def work(self, digests: dict[int, str]) -> None:
+        """From the newest good snapshot on to the end; the state there is the exchange's own."""
+        reader = Reader(journal_directory(self._directory), skimmer())
+        shadow = Shadow.open(reader, self._snapshots, fix44(), lambda: False, lambda text: None)
+        if shadow is None:
+            return
+        while shadow.turn():
+            pass
+        place = shadow.place
+        assert place is not None, "the shadow stands in the middle of an order"
+        expected = digests.get(place.position)
+        assert expected in (None, state_digest(shadow.exchange)), f"the shadow at {place.position} is another exchange"
+        self._snapshots.write(shadow.exchange, place, 2)

@@ -16,7 +16,7 @@ import google_crc32c
 
 HEADER = struct.Struct("<HBBIqqIIqq2sHHHHIH")
 SEAL = struct.Struct("<IIIIq")
-RESEND = struct.Struct("<qq")
+RESEND = struct.Struct("<qqq")
 HEADER_BYTES, MAGIC = 64, 0xF144
 SEGMENT, START, LINK, IN, OUT, RESEND_KIND, OPERATOR, SEAL_KIND = 1, 2, 4, 5, 6, 7, 10, 11
 ADMIN = frozenset((b"0", b"1", b"2", b"3", b"4", b"5", b"A"))
@@ -63,6 +63,8 @@ class Resent:
     session: tuple[int, int]
     begin: int
     end: int
+    #: What was said in front of this position is covered by a GapFill.
+    floor: int
 
 
 @dataclass
@@ -202,8 +204,7 @@ class Scribe:
         elif kind == OUT:
             self._take_said(Said(position, seq, payload, header[10].rstrip(b"\0")), session, run, header[15])
         elif kind == RESEND_KIND:
-            begin, end = RESEND.unpack(payload)
-            resent = Resent(position, (session, run), begin, end)
+            resent = Resent(position, (session, run), *RESEND.unpack(payload))
             story.told.append(resent)
             story.owed[header[15]].append(resent)
             story.resent[session].append(resent)
@@ -310,7 +311,7 @@ class Scribe:
         fill_from = resent.begin
         for seq in range(resent.begin, resent.end + 1):
             said = run.get(seq)
-            if said is None or said.msg_type in ADMIN or said.position > resent.position:
+            if said is None or said.msg_type in ADMIN or not resent.floor <= said.position < resent.position:
                 continue
             if fill_from < seq:
                 yield fill_from, None, seq

@@ -27,12 +27,12 @@ from fixsim.gateway.clock import Clock
 from fixsim.gateway.server import Server
 from fixsim.journal.segments import journal_directory
 from fixsim.journal.writer import Writer
-from fixsim.layout import NEVER
+from fixsim.layout import NEVER, NIL
 from fixsim.units import parse_utc_timestamp
 from simulation import invariants
 from simulation.disk import Killed, SimulatedDisk
 from simulation.network import MS, Agenda, Listener, Pipe, Poller, Socket
-from simulation.reader import Shipper
+from simulation.reader import Shade, Shipper
 from simulation.scribe import Scribe, Stream
 from simulation.trader import SECOND, Trader, Wire
 
@@ -108,6 +108,9 @@ class World:
         self.shipper = Shipper(journal_directory(directory), Random(seed + 2))
         #: Highest number expected so far, by session id and run.
         self.highest_in: dict[tuple[int, int], int] = {}
+        self.shade = Shade(directory)
+        #: Starts that began with a snapshot.
+        self.restored = 0
         self.deaths = self.turns = self.commands = self.looked_at = 0
         self.calm = False
         #: Lines of operators that have heard something.
@@ -167,6 +170,7 @@ class World:
             opened = open_venue(self.config, self.directory, self.wall_ns())
         if end in self.digests:
             assert self.recovered == self.digests[end], f"recovery of {end} bytes came to another state"
+        self.restored += opened.snapshot != NIL
         self.digests.clear()
         self.streams.clear()
         self.looked_at = 0
@@ -301,7 +305,8 @@ class World:
             return
         happening = chance.choice(
             (self._burn, self._burn, self._fail, self._fail, self._cut, self._cut, self._stall, self._command, self._command,
-             self._stop, self._ship, self._ship, self._kill_shipper, self._reset, self._leap)
+             self._stop, self._ship, self._ship, self._kill_shipper, self._reset, self._leap,
+             self._look_on, self._look_on)
         )  # fmt: skip
         happening()
 
@@ -395,6 +400,12 @@ class World:
 
     def _ship(self) -> None:
         self.shipper.work(self.scribe)
+
+    def _look_on(self) -> None:
+        """The shadow comes to the journal's end, and takes a snapshot. It does not share the exchange's disk: after a power cut
+        a snapshot may stand where the journal is not any more.
+        """
+        self.shade.work(self.digests)
 
     def _kill_shipper(self) -> None:
         self.shipper.die()
