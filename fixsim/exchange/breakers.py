@@ -173,7 +173,7 @@ class Breakers:
         row: Any = self.machine.books[book]
         if row["phase"] != Phase.CONTINUOUS or not row["confined"]:
             return
-        self._pull_inside(book)
+        self.pull_inside(book, int(row["floor"]), int(row["ceiling"]))
         stands = self._stands_at(book) != 0
         if stands == (row["state"] == AT_LIMIT):
             return
@@ -192,10 +192,9 @@ class Breakers:
                 return bound
         return 0
 
-    def _pull_inside(self, book: int) -> None:
+    def pull_inside(self, book: int, floor: int, ceiling: int) -> None:
         """Orders that wait beyond the band, because it has moved or a call has left them there, are repriced to it."""
-        row = self.machine.books[book]
-        for side, bound in ((0, int(row["ceiling"])), (1, int(row["floor"]))):
+        for side, bound in ((0, ceiling), (1, floor)):
             beyond = [
                 slot
                 for level in levels(self.machine, book, side)

@@ -6,6 +6,8 @@ survives.
 """
 
 import fcntl
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,6 +59,7 @@ SCRIPT: Final = (
     (b"F", b"41=5|11=11|55=STAGE|54=2|60={time}"),
     (b"V", b"262=1|263=0|264=0|267=2|269=0|269=1|146=1|55=STAGE"),
     (b"D", b"11=12|55=STAGE|54=1|60={time}|38=1|40=2|44=9.00|59=0"),
+    (b"D", b"11=13|55=STAGE|54=1|60={time}|38=1|40=2|44=11.00|59=0"),
 )
 
 #: What gathers in a call: a market order, one for the close, and two that a halt takes out.
@@ -119,7 +122,8 @@ class Deaf(Outbox):
 def compile_kernels(progress: Callable[[str], None]) -> None:
     """Have every kernel ready; `progress` is told when that takes long because it is the first time.
 
-    Two processes never compile the same kernels side by side: the second waits and finds them in the cache.
+    Two starts never compile the same kernels side by side: the second waits and finds them in the cache. The first has an
+    apprentice on another processor, where there is one.
     """
     began = time.monotonic()
     done = CACHE_FOLDER / DONE
@@ -132,24 +136,52 @@ def compile_kernels(progress: Callable[[str], None]) -> None:
         progress("compiling kernels; only the first start takes this minute")
         with (CACHE_FOLDER / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            warm_up()
+            warm_up(Apprentice())
             done.touch()
         progress(f"kernels compiled in {time.monotonic() - began:.0f} s")
     LOGGER.debug("kernels ready after %.2f s", time.monotonic() - began)
 
 
-def warm_up() -> None:
-    """Run the rehearsal."""
-    stage = Instrument("STAGE", Decimal("0.01"), Decimal(1), Decimal(1), Decimal(1_000_000))
+class Apprentice:
+    """Another process that compiles what replays need, as soon as what everybody needs is there."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> None:
+        """What both need is compiled."""
+        command = [sys.executable, "-c", "from fixsim.gateway.warmup import *; warm_up_rehearsal(new_stage())"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def end(self) -> None:
+        """Wait for it. What it could not do is done by whoever is first to need it."""
+        if self._process is not None:
+            self._process.wait()
+
+
+def new_stage() -> Exchange:
+    """A tiny exchange whose one instrument has a breaker."""
+    stage = Instrument(
+        "STAGE", Decimal("0.01"), Decimal(1), Decimal(1), Decimal(1_000_000), reference_price=Decimal(10), breaker="luld-tier-1"
+    )
     config = Config(
         instruments=(stage,),
         counterparties=(Counterparty("*"),),
         capacities=Capacities(orders=64, sessions=2, instruments=2, price_levels=64, clordid_memory=64),
     )
-    exchange = Exchange(config, NoJournal(), Deaf(), lambda position: b"", fix44())
+    return Exchange(config, NoJournal(), Deaf(), lambda position: b"", fix44())
+
+
+def warm_up(apprentice: Apprentice | None = None) -> None:
+    """Run the rehearsal."""
+    exchange = new_stage()
     exchange.start(b"{}", START_NS)
+    exchange.breakers.adopt(exchange.config)
     link = exchange.open_link(Hello("WARM", "FIXSIM", "in-process"), START_NS)
     play(exchange, link, SCRIPT, 1)
+    if apprentice is not None:
+        apprentice.begin()
+    exchange.breakers.pull_inside(0, 1_000, 1_001)
     for phase in PHASES:
         exchange.command("phase", {"symbol": "STAGE", "phase": phase}, "warm-up", START_NS)
         if phase == "opening-auction":
@@ -159,6 +191,8 @@ def warm_up() -> None:
     exchange.tick(START_NS + NEXT_DAY_NS)
     exchange.commit()
     warm_up_loop(exchange)
+    if apprentice is not None:
+        apprentice.end()
     warm_up_rehearsal(exchange)
 
 

@@ -31,6 +31,7 @@ from fixsim.config import (
     Venue,
     load,
 )
+from fixsim.config.breakers import Band, Breaker, Constituent, Level, MarketBreaker
 from fixsim.config.reader import from_tables
 from fixsim.config.schedules import Schedule, Step
 from fixsim.errors import ConfigError
@@ -41,6 +42,11 @@ TABLES = {
     "[[instruments]]": Instrument,
     "[[schedules]]": Schedule,
     "[[schedules.phases]]": Step,
+    "[[breakers]]": Breaker,
+    "[[breakers.bands]]": Band,
+    "[market_breaker]": MarketBreaker,
+    "[[market_breaker.constituents]]": Constituent,
+    "[[market_breaker.levels]]": Level,
     "[[counterparties]]": Counterparty,
     "permissions": Permissions,
     "[risk]": Risk,
@@ -81,7 +87,7 @@ KEYS = [pytest.param(item, span, default, id=f"{name} {item.name}") for name, it
 
 def test_every_table_has_its_section_and_every_key_its_row() -> None:
     assert sections().keys() == TABLES.keys()
-    assert len(TABLES) == len(fields(Config)) + 3  # inside others: permissions, cpu_affinity, phases
+    assert len(TABLES) == len(fields(Config)) + 6  # those that are inside others
     for name, text in sections().items():
         assert [row[0] for row in ROW.findall(text)] == [item.name for item in fields(TABLES[name])], name
 
@@ -104,6 +110,7 @@ def test_a_default_is_the_one_documented(item: Field[Any], span: str, default: s
             ("heartbeat_max_s", "the venue's"),
             ("permissions", "everything"),
             ("cpu_affinity", "every processor"),
+            ("levels", "7, 13 and 20 %"),
         }
 
 
