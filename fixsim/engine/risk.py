@@ -8,18 +8,16 @@ Money is price in ticks x lots x the factor of the instrument, in minor units of
 
 import numpy as np
 
-from fixsim.engine.index import HASH_PRIME, MASK_31, MASK_32
 from fixsim.engine.jit import kernel, leaf
 from fixsim.engine.ladder import ladder_first_from, price_key
+from fixsim.engine.parties import UNKNOWN, find_party
+from fixsim.engine.repeats import find_duplicate, has_duplicate_room, remember_terms, terms_kind
 from fixsim.layout import LIMITLESS, NIL, OWNERS_EACH, Phase
 from fixsim.limits import MONEY_MAX
 
 BUY, SHORT = 0x31, 0x35
 MARKET = 0x31
 CONTINUOUS = Phase.CONTINUOUS
-
-#: What `find_party` says when there is no row yet: the slow door makes one.
-UNKNOWN = -2
 
 # What `risk_fault` says; 0 when nothing stands against the order. The scope of the owner is added, times SCOPE.
 PRICE_MIN, PRICE_MAX, COLLAR_STATIC, COLLAR_LAST, COLLAR_MID, ORDER_QTY, ORDER_NOTIONAL = 1, 2, 3, 4, 5, 6, 7
@@ -30,50 +28,6 @@ SCOPE = 32
 #: One token of a bucket.
 TOKEN = 1_000_000_000
 BPS = 10_000
-
-
-# ---------------------------------------------------------------- parties
-
-
-@leaf
-def party_hash(session, account, book):
-    """31 bits of a PARTY row's key."""
-    value = ((int(session) + 1) * HASH_PRIME + (int(account) + 1)) & MASK_32
-    value ^= value >> 15
-    value = (value * HASH_PRIME + int(book)) & MASK_32
-    value ^= value >> 13
-    return value & MASK_31
-
-
-@leaf
-def find_party(m, session, echo, book):
-    """PARTY row of a session, an account and an instrument; NIL when no limit looks at it, UNKNOWN when there is none yet."""
-    owner = np.int64(m.sessions[session]["risk"])
-    if owner == NIL:
-        return np.int64(NIL)
-    account = np.int64(NIL)
-    if echo != NIL:
-        account = np.int64(m.echoes[echo]["account"])
-    mask = m.party_index.size - 1
-    at = party_hash(owner, account, book) & mask
-    while m.party_index[at] != 0:
-        party = np.int64(m.party_index[at]) - 1
-        row = m.parties[party]
-        if row["session"] == owner and row["account"] == account and row["book"] == book:
-            return np.int64(NIL) if row["idle"] != 0 else party
-        at = (at + 1) & mask
-    return np.int64(UNKNOWN)
-
-
-@kernel
-def index_party(m, party):
-    """Enter PARTY row `party`, whose key is new."""
-    row = m.parties[party]
-    mask = m.party_index.size - 1
-    at = party_hash(row["session"], row["account"], row["book"]) & mask
-    while m.party_index[at] != 0:
-        at = (at + 1) & mask
-    m.party_index[at] = party + 1
 
 
 # ---------------------------------------------------------------- rates
@@ -142,67 +96,6 @@ def count_request(row, now_ns):
     if row["order_rate"] != 0:
         row["order_tokens"] = order_tokens(row, now_ns) - TOKEN
         row["order_ns"] = now_ns
-
-
-# ---------------------------------------------------------------- equal orders
-
-
-@leaf
-def terms_kind(side, ord_type, tif):
-    """Side, type and time in force as one number."""
-    return np.int64(side) | (np.int64(ord_type) << 8) | (np.int64(tif) << 16)
-
-
-@leaf
-def terms_hash(owner, book, kind, price, lots):
-    """31 bits of an order's terms."""
-    value = party_hash(owner, book, kind)
-    value = ((value ^ (int(price) & MASK_32)) * HASH_PRIME + (int(price) >> 32)) & MASK_32
-    value ^= value >> 15
-    value = ((value ^ (int(lots) & MASK_32)) * HASH_PRIME) & MASK_32
-    value ^= value >> 13
-    return value & MASK_31
-
-
-@leaf
-def find_duplicate(m, owner, book, kind, price, lots, now_ns):
-    """Was an order with these terms accepted from `owner` so lately that another may not follow?"""
-    place = 2 * (terms_hash(owner, book, kind, price, lots) & (m.duplicates.size - 1))
-    if m.duplicate_index[place + 1] <= now_ns:
-        return False  # whatever has this hash is out of date: nearly always
-    newest = np.int64(m.core[0]["duplicates"])
-    at = np.int64(m.duplicate_index[place])
-    # rows are counted from 1; those that the ring has written over are older than all that are left
-    while at > 0 and at > newest - m.duplicates.size:
-        row = m.duplicates[(at - 1) & (m.duplicates.size - 1)]
-        same = row["owner"] == owner and row["book"] == book and row["kind"] == kind
-        if same and row["price"] == price and row["lots"] == lots:
-            return row["until_ns"] > now_ns
-        at = np.int64(row["before"])
-    return False
-
-
-@leaf
-def has_duplicate_room(m, behind, now_ns):
-    """Could another order be remembered, `behind` so many others? What would be written over has to be out of date."""
-    number = np.int64(m.core[0]["duplicates"]) + behind
-    return number < m.duplicates.size or m.duplicates[number & (m.duplicates.size - 1)]["until_ns"] <= now_ns
-
-
-@leaf
-def remember_terms(m, owner, book, kind, price, lots, now_ns):
-    """An order with these terms is accepted."""
-    core = m.core[0]
-    number = np.int64(core["duplicates"]) + 1
-    core["duplicates"] = number
-    place = 2 * (terms_hash(owner, book, kind, price, lots) & (m.duplicates.size - 1))
-    row = m.duplicates[(number - 1) & (m.duplicates.size - 1)]
-    until_ns = now_ns + np.int64(m.owners[owner]["duplicate_ns"])
-    row["time_ns"], row["until_ns"] = now_ns, until_ns
-    row["price"], row["lots"], row["kind"], row["owner"], row["book"] = price, lots, kind, owner, book
-    row["before"] = m.duplicate_index[place]
-    m.duplicate_index[place] = number
-    m.duplicate_index[place + 1] = max(until_ns, np.int64(m.duplicate_index[place + 1]))
 
 
 # ---------------------------------------------------------------- what an order is worth

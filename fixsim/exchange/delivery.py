@@ -1,6 +1,6 @@
 """From a sealed batch to those it speaks to: what is owed to whom, found when nothing can be taken back any more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -22,10 +22,9 @@ class Delivery:
     """Seals batches and tells the outbox."""
 
     def __init__(
-        self, machine: Machine, tape: Tape, members: Members, is_live: Callable[[int], bool], outbox: Outbox
+        self, machine: Machine, tape: Tape, members: Members, links: Mapping[int, Member], outbox: Outbox
     ) -> None:
-        """`is_live` tells whether a link is one of the exchange's."""
-        self.machine, self.tape, self.members, self.is_live, self.outbox = machine, tape, members, is_live, outbox
+        self.machine, self.tape, self.members, self.links, self.outbox = machine, tape, members, links, outbox
         #: RESEND records of the batch: SESSION row and position.
         self.resends: list[tuple[int, int]] = []
         #: Who listens inside this process, by link: takes what is said and returns the bytes it took.
@@ -47,7 +46,7 @@ class Delivery:
         """Tell the outbox what the sealed batch says to these SESSION rows, and which resends it asks for: (row, position)."""
         for slot in dict.fromkeys([*slots, *(slot for slot, _ in resends)]):
             member = self.members.by_slot[slot]
-            if self.is_live(member.link):
+            if member.link in self.links:
                 positions = self._said_to(member)
                 found = [position for row, position in resends if row == slot]
                 self.outbox.say_all(member.link, member.id, np.sort(np.append(positions, found)) if found else positions)

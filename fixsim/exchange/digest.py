@@ -111,7 +111,7 @@ NOT_STATE: Final = {
     "Exchange.delivery": _WIRED,
     "Delivery.resends": _TURN,
     "Delivery.listeners": "who listens inside this process",
-    "Delivery.is_live": _WIRED,
+    "Delivery.links": "the exchange's",
     "Delivery.machine": _WIRED,
     "Delivery.members": _WIRED,
     "Delivery.outbox": _WIRED,

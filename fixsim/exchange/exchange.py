@@ -18,11 +18,10 @@ from fixsim.config import Config
 from fixsim.engine.batch import BREAK, FULL, LARGE, run_frames
 from fixsim.engine.book import DONE, HELD, MORE
 from fixsim.engine.machine import Machine, new_machine
-from fixsim.errors import BusinessRejection, GarbledMessage
-from fixsim.exchange import orders, secrets
+from fixsim.errors import GarbledMessage
+from fixsim.exchange import secrets
 from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.amendments import Amendments
-from fixsim.exchange.answers import business_reject
 from fixsim.exchange.auction import Auctions
 from fixsim.exchange.breakers import Breakers
 from fixsim.exchange.capacity import sizes
@@ -31,7 +30,7 @@ from fixsim.exchange.deadlines import Deadlines
 from fixsim.exchange.delivery import Delivery
 from fixsim.exchange.desk import Desk
 from fixsim.exchange.doors import doors
-from fixsim.exchange.gate import MESSAGE_RATE, Gate
+from fixsim.exchange.gate import Gate
 from fixsim.exchange.goodtill import GoodTill
 from fixsim.exchange.guard import Guard
 from fixsim.exchange.listings import Listings
@@ -41,14 +40,13 @@ from fixsim.exchange.members import Member, Members
 from fixsim.exchange.operator.verbs import carry_out
 from fixsim.exchange.payloads import Admission, Hello, planned
 from fixsim.exchange.phases import Phases
+from fixsim.exchange.reception import deliver
 from fixsim.exchange.risk import Risk
 from fixsim.exchange.status import Status
 from fixsim.exchange.tape import JournalWriter, Tape
 from fixsim.fix import tags
 from fixsim.fix.codec import FRAME, PARTIAL, decode, find_frame
 from fixsim.fix.dictionary import Dictionary
-from fixsim.fix.enums import BusinessRejectReason, MsgType
-from fixsim.fix.message import Message
 from fixsim.journal.outbox import Outbox
 from fixsim.journal.record import resend_payload
 from fixsim.layout import NEVER, NIL, Kind
@@ -117,7 +115,7 @@ class Exchange:
         #: What schedules do in the coming days, by the START record of a configuration that is about to be adopted.
         self._coming: dict[str, Any] = {}
         self.links: dict[int, Member] = {}
-        self.delivery = Delivery(self.machine, self.tape, self.members, lambda link: link in self.links, outbox)
+        self.delivery = Delivery(self.machine, self.tape, self.members, self.links, outbox)
         #: False sends every frame through the slow door: the answers are the same.
         self.fast_door = True
         self._frame = np.zeros(FRAME_BYTES_MAX, np.uint8)
@@ -424,7 +422,7 @@ class Exchange:
     def _carry_out(self, member: Member, event: Event) -> None:
         match event:
             case Deliver():
-                self._deliver(member, event)
+                deliver(self, member, event)
             case Say():
                 self.tape.say(member.slot, event.msg_type, event.route, event.body)
             case FetchEarly():
@@ -442,31 +440,6 @@ class Exchange:
             case Disconnect():
                 member.logged_out = event.logged_out
                 self._closings.append((member.link, event.reason))
-            case _:
-                pass
-
-    def _deliver(self, member: Member, event: Deliver) -> None:
-        """An application message in sequence: to its door, or refused by BusinessMessageReject(j)."""
-        message = event.message
-        if not all(value for _, value in message.fields):
-            # only where nothing is validated: a field without a value counts as absent
-            message = Message([field for field in message.fields if field[1]], message.msg_type)
-        door = self._doors.get(message.msg_type)
-        action = self.gate.rate_action(member)
-        self.gate.take_message(member)
-        try:
-            if action == "disconnect":
-                self.log_out(member, MESSAGE_RATE.text)
-                return
-            if action == "reject":
-                self.desk.refuse_for_rate(member, message)
-                return
-            if door is None:
-                raise BusinessRejection(BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, "Unsupported Message Type")
-            door(member, message, event.poss_resend)
-        except BusinessRejection as refusal:
-            body = business_reject(message, refusal.reason, refusal.text)
-            self.tape.say(member.slot, MsgType.BUSINESS_MESSAGE_REJECT, orders.route_of(message), body)
 
     # ---- operator
 
@@ -519,8 +492,7 @@ class Exchange:
     def note(self, event: str, **facts: Any) -> None:
         """Write down what happened without being asked for, and may be asked about: an EVENT record."""
         self.make_room()
-        told = {"event": event, "venue_ns": self.venue_ns, **facts}
-        self.tape.record(Kind.EVENT, json.dumps(told, sort_keys=True).encode())
+        self.tape.record(Kind.EVENT, json.dumps({"event": event, "venue_ns": self.venue_ns, **facts}, sort_keys=True).encode())
 
     def take_closings(self) -> list[tuple[int, str]]:
         """Links to close once what they are owed is out, with the reason; each is told once."""

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
+
 from fixsim.engine.levels import level_price
 from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.market import levels, queue
-from fixsim.layout import NIL, Phase
+from fixsim.layout import NIL, OWNERS_EACH, Phase
 
 #: OrdStatus(39) of an order that can still trade.
 OPEN: Final = frozenset({ord("0"), ord("1"), ord("9")})
@@ -14,7 +16,7 @@ OPEN: Final = frozenset({ord("0"), ord("1"), ord("9")})
 
 def broken_laws(exchange: Exchange) -> list[str]:
     """Every law the state breaks, in words; empty for a sound state."""
-    return [*_books(exchange), *_orders(exchange), *_sessions(exchange)]
+    return [*_books(exchange), *_orders(exchange), *_sessions(exchange), *_owners(exchange)]
 
 
 def _books(exchange: Exchange) -> Iterator[str]:
@@ -69,3 +71,27 @@ def _sessions(exchange: Exchange) -> Iterator[str]:
             yield f"session {member.name.decode('latin-1')}: {int(member.row['open_orders'])} open orders counted, {count} rest"
     if total != int(exchange.core["open_orders"]):
         yield f"{int(exchange.core['open_orders'])} open orders counted, {total} rest"
+
+
+def _owners(exchange: Exchange) -> Iterator[str]:
+    """What is reserved for open orders is what they could still trade, for each owner and in each instrument."""
+    machine, core = exchange.machine, exchange.core
+    owners: Any = machine.owners[: int(core["owners_fresh"])]
+    held: Any = machine.holdings[: int(core["holdings_fresh"])]
+    counted, money = np.zeros(len(owners), np.int64), np.zeros((len(owners), 2), np.int64)
+    lots = np.zeros((len(held), 2), np.int64)
+    used: Any = machine.orders[: int(core["orders_fresh"])]
+    for row in used[(used["names"] > 0) & (used["level"] != NIL) & (used["party"] != NIL)]:
+        party, side, leaves = int(row["party"]), 0 if row["side"] == ord("1") else 1, int(row["leaves"])
+        for place in range(OWNERS_EACH * party, OWNERS_EACH * party + int(machine.parties[party]["count"])):
+            owner, holding = int(machine.party_owners[place]), int(machine.party_holdings[place])
+            counted[owner] += 1
+            money[owner, side] += int(row["worth"]) * leaves * int(machine.parties[party]["factor"])
+            if holding != NIL:
+                lots[holding, side] += leaves
+    sums = (owners["open_orders"], counted), (owners["open_buy"], money[:, 0]), (owners["open_sell"], money[:, 1])
+    wrong = np.flatnonzero(np.logical_or.reduce([ours != theirs for ours, theirs in sums]))
+    yield from (f"{exchange.risk.names[int(owner)][1]}: what is open is counted wrong" for owner in wrong)
+    for place in np.flatnonzero((held["buys"] != lots[:, 0]) | (held["sells"] != lots[:, 1])).tolist():
+        owner = int(held[place]["owner"])
+        yield f"{exchange.risk.names[owner][1]}: what works in an instrument is counted wrong"

@@ -175,11 +175,14 @@ class Phases:
             engine_book.suspend(self.machine, slot)
 
     def _activate(self, book: int, field: str, value: int) -> None:
-        """Orders that wait outside of the book come into it: those whose `field` is `value`."""
+        """Orders that wait outside of the book come into it: those whose `field` is `value`. Without room: cancelled."""
         for slot in self.auctions.parked(book):
             if int(self.machine.orders[slot][field]) == value:
                 self.auctions.make_room()
-                engine_book.activate(self.machine, slot)
+                if engine_book.has_level_room(self.machine):
+                    engine_book.activate(self.machine, slot)
+                else:
+                    engine_book.withdraw(self.machine, slot, engine_book.EXCHANGE_OPTION)
 
     def _chance(self, most_ns: int) -> int:
         """A random time from 0 to `most_ns`, the next of the venue's."""

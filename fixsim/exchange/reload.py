@@ -12,7 +12,7 @@ def change_faults(exchange: Exchange, after: Config) -> list[tuple[str, str]]:
     if sizes(before) != sizes(after):
         faults.append(("capacities", "capacities and avg_px_decimals cannot change within a data directory; use another one"))
     if before.venue.comp_id != after.venue.comp_id:
-        faults.append(("venue.comp_id", "cannot change within a data directory; use another one"))
+        faults.append(("venue.comp_id", "comp_id cannot change within a data directory; use another one"))
     if before.risk.money_decimals != after.risk.money_decimals:
         faults.append(("risk.money_decimals", "cannot change within a data directory; use another one"))
     named = {entry.symbol for entry in before.instruments if not entry.is_pattern}

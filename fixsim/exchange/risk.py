@@ -15,7 +15,8 @@ import numpy as np
 from fixsim.config import Config, Limits
 from fixsim.config.risk import HELD, MONEY, fits, money_factor, position_cap_lots, price_cap_ticks
 from fixsim.engine.machine import Machine
-from fixsim.engine.risk import TOKEN, index_party
+from fixsim.engine.parties import index_party
+from fixsim.engine.risk import TOKEN
 from fixsim.exchange.listings import Listing, Listings
 from fixsim.exchange.members import Member, Members
 from fixsim.layout import LIMITLESS, NIL, OWNERS_EACH, Scope

@@ -32,11 +32,12 @@ from fixsim.journal.record import Record, pack, records
 from fixsim.layout import INBOUND, NIL, Kind
 from fixsim.limits import RECORD_HEADER_BYTES
 from fixsim.reference.book import ANY_PRICE
-from fixsim.reference.exchange import Ladder, ReferenceExchange
+from fixsim.reference.exchange import ReferenceExchange
 from fixsim.reference.listing import Listing, Permission
 from fixsim.reference.number import show_number
 from fixsim.reference.phases import CONTINUOUS
 from fixsim.reference.report import Reply
+from fixsim.reference.sight import Ladder
 
 #: Routing fields, which stand in front of LastMsgSeqNumProcessed(369) in what we say.
 ROUTE: Final = frozenset({50, 57, 115, 116, 128, 129, 142, 143, 144, 145})
@@ -101,12 +102,21 @@ class Doors(dict[bytes, Door]):
         return super().get(msg_type, self._door)
 
 
+def _check(config: Config) -> None:
+    """The oracle's own breakers interrupt by its own clock, which is not that of a recorded day. Raises UsageError."""
+    if config.market_breaker is not None or any(entry.breaker is not None for entry in config.instruments):
+        raise UsageError("the oracle does not follow circuit breakers through a recorded day; replay it with --engine kernels")
+
+
 class SecondOpinion:
     """One pass over a journal; verbs and attributes are those of `exchange.replay.Replay`."""
 
     def __init__(self, reader: Reader, dictionary: Dictionary, until: Until = THE_END) -> None:
-        """Raises JournalError for a journal that is empty, damaged at its beginning, or not there from the start."""
+        """Raises JournalError for a journal that is empty, damaged at its beginning, or not there from the start, UsageError
+        for one whose instruments have breakers.
+        """
         config = started_with(begun(reader, until))
+        _check(config)
         self.reader, self.until = reader, until
         self.position = self.inbound = self.records = 0
         self.exchange = Exchange(config, Nowhere(0), Unheard(reader), self._fetch, dictionary)
@@ -250,6 +260,7 @@ class SecondOpinion:
             self._say(self.oracle.cancel_all(now_ns, **which))
 
     def _adopt(self, config: Config) -> None:
+        _check(config)
         board, self.oracle.timestamp_digits = self.oracle.board, config.venue.timestamp_digits
         board.patterns = [Listing.of(entry) for entry in config.instruments if entry.is_pattern]
         for symbol in list(board.listed):

@@ -8,12 +8,13 @@ survives.
 import fcntl
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 import numpy as np
 
-from fixsim.config import Capacities, Config, Counterparty, Instrument
+from fixsim.config import Capacities, Config, Counterparty, Instrument, Limits
 from fixsim.engine.jit import CACHE_FOLDER, CACHED
 from fixsim.engine.rehearse import rehearse, walk
 from fixsim.engine.seals import skim
@@ -57,6 +58,26 @@ SCRIPT: Final = (
     (b"V", b"262=1|263=0|264=0|267=2|269=0|269=1|146=1|55=STAGE"),
     (b"D", b"11=12|55=STAGE|54=1|60={time}|38=1|40=2|44=9.00|59=0"),
 )
+
+#: What gathers in a call: a market order, one for the close, and two that a halt takes out.
+CALL: Final = (
+    (b"D", b"11=C1|55=STAGE|54=1|60={time}|38=2|40=1"),
+    (b"D", b"11=C2|55=STAGE|54=2|60={time}|38=1|40=2|44=1"),
+    (b"D", b"11=C3|55=STAGE|54=1|60={time}|38=1|40=2|44=1|59=7"),
+    (b"D", b"11=C4|55=STAGE|54=1|60={time}|38=1|40=2|44=0.01|18=J"),
+    (b"D", b"11=C5|55=STAGE|54=1|60={time}|38=1|40=2|44=0.01|18=K"),
+)
+#: Under limits: taken, refused, changed, refused again, gone.
+LIMITED: Final = (
+    (b"D", b"11=L1|55=STAGE|54=1|60={time}|38=2|40=2|44=1"),
+    (b"D", b"11=L2|55=STAGE|54=1|60={time}|38=11|40=2|44=1"),
+    (b"G", b"41=L1|11=L3|55=STAGE|54=1|60={time}|38=3|40=2|44=1"),
+    (b"G", b"41=L3|11=L4|55=STAGE|54=1|60={time}|38=11|40=2|44=1"),
+    (b"D", b"11=L5|55=STAGE|54=2|60={time}|38=1|40=1"),
+    (b"F", b"41=L3|11=L6|55=STAGE|54=1|60={time}"),
+)
+#: The phases it goes through.
+PHASES: Final = ("opening-auction", "continuous", "halted", "continuous", "closing-auction", "closed", "continuous")
 
 
 class NoJournal:
@@ -128,18 +149,37 @@ def warm_up() -> None:
     exchange = Exchange(config, NoJournal(), Deaf(), lambda position: b"", fix44())
     exchange.start(b"{}", START_NS)
     link = exchange.open_link(Hello("WARM", "FIXSIM", "in-process"), START_NS)
+    play(exchange, link, SCRIPT, 1)
+    for phase in PHASES:
+        exchange.command("phase", {"symbol": "STAGE", "phase": phase}, "warm-up", START_NS)
+        if phase == "opening-auction":
+            play(exchange, link, CALL, 1 + len(SCRIPT))
+        exchange.commit()
+    warm_up_limits(exchange, link)
+    exchange.tick(START_NS + NEXT_DAY_NS)
+    exchange.commit()
+    warm_up_loop(exchange)
+    warm_up_rehearsal(exchange)
+
+
+def warm_up_limits(exchange: Exchange, link: int) -> None:
+    """Orders that limits look at, and what becomes of somebody who says too much."""
+    limits = Limits("session", "*", order_qty_max=Decimal(10), position_max=Decimal(1_000), message_rate=1_000_000)
+    exchange.guard.adopt(replace(exchange.config, limits=(limits,)))
+    play(exchange, link, LIMITED, 1 + len(SCRIPT) + len(CALL))
+    exchange.gate.missing_ns(exchange.links[link], START_NS)
+
+
+def play(exchange: Exchange, link: int, script: tuple[tuple[bytes, bytes], ...], first: int) -> None:
+    """Say the messages of a script, numbered from `first` on."""
     stamp = format_utc_timestamp(START_NS, 3)
-    for seq, (msg_type, body) in enumerate(SCRIPT, 1):
+    for seq, (msg_type, body) in enumerate(script, first):
         fields = [pair.partition(b"=") for pair in body.replace(b"{time}", stamp).split(b"|")]
         header = [(49, b"WARM"), (56, b"FIXSIM"), (34, b"%d" % seq), (52, stamp)]
         frame = bytearray(encode(msg_type, header, [(int(tag), value) for tag, _, value in fields]))
         assert exchange.receive(link, frame, START_NS) == len(frame)
         assert exchange.tape.used < BATCH_BYTES
         exchange.commit()
-    exchange.tick(START_NS + NEXT_DAY_NS)
-    exchange.commit()
-    warm_up_loop(exchange)
-    warm_up_rehearsal(exchange)
 
 
 def warm_up_loop(exchange: Exchange) -> None:

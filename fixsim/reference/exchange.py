@@ -5,10 +5,9 @@ causes, in the order they are said. Capacities are not modelled: there is always
 within the day.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal, localcontext
-from typing import Final, NamedTuple
+from decimal import localcontext
+from typing import Final
 
 from fixsim.config.breakers import Breaker, MarketBreaker
 from fixsim.reference import check_order as rules
@@ -32,6 +31,7 @@ from fixsim.reference.report import (
     refusal_report,
 )
 from fixsim.reference.risk import RiskDesk
+from fixsim.reference.sight import Sight
 
 CANCELED: Final = b"4"
 EXPIRED: Final = b"C"
@@ -43,9 +43,6 @@ FOR_A_DAY: Final = (DAY, b"2", b"7")
 FILL_OR_KILL: Final = b"4"
 ANYTHING: Final = Permission()
 
-#: Words of the configuration, in the order owners are asked.
-SCOPES: Final = ("session", "firm", "account", "instrument")
-
 #: Tags without which a message cannot be answered by its own kind of answer.
 NEEDED: Final[dict[bytes, tuple[int, ...]]] = {
     b"D": (11,), b"F": (11, 41), b"G": (11, 41), b"H": (11,), b"q": (11, 530), b"x": (320,), b"V": (262,),
@@ -56,20 +53,7 @@ UNKNOWN: Final = Refusal(b"1", b"Unknown order")
 RATE: Final = b"Message rate exceeded"
 DUPLICATE: Final = Refusal(b"6", b"Duplicate ClOrdID(11)")
 
-#: One resting order: session, ClOrdID, OrderID, LeavesQty, CumQty, OrderQty.
-Resting = tuple[str, bytes, int, Decimal, Decimal, Decimal]
-#: One side of a book, best price first.
-Ladder = list[tuple[Decimal, list[Resting]]]
-
-
-class BookState(NamedTuple):
-    """What rests in one book, in the order it would trade."""
-
-    bids: Ladder
-    asks: Ladder
-
-
-class ReferenceExchange(Interventions):
+class ReferenceExchange(Interventions, Sight):
     """All books and every order ever accepted; ids are counters from 1."""
 
     def __init__(
@@ -130,10 +114,7 @@ class ReferenceExchange(Interventions):
             return [*handler(session, message), *self._happen(self.breakers.mind(now_ns))]
 
     def expire(self, now_ns: int) -> list[Reply]:
-        """A new trading day's first deadline: what was good for an earlier date, or until one, is over.
-
-        Only the current ids of open orders are known afterwards.
-        """
+        """A new trading day's first deadline: what was good for an earlier date, or until one, is over."""
         self._now_ns = now_ns
         over = [
             order
@@ -229,25 +210,6 @@ class ReferenceExchange(Interventions):
     def resume(self, symbol: str, now_ns: int = 0) -> list[Reply]:
         """Back to continuous trading, if it is halted."""
         return self.move(symbol, CONTINUOUS, now_ns) if symbol in self.halted else []
-
-    # ------------------------------------------------------------ what can be seen of it
-
-    def state(self) -> dict[str, BookState]:
-        """Every book as a neutral value, to be compared with another exchange's."""
-        return {name: BookState(_ladder(book.bids), _ladder(book.asks)) for name, book in self.books.items()}
-
-    def digest(self) -> str:
-        """SHA-256 of books, counters and phases; equal decimals count as equal however they are written."""
-        counters = (self.order_id, self.exec_id, self.match_id)
-        told = hashlib.sha256(repr((counters, sorted(self.floor.phases.items()))).encode())
-        for symbol, book in sorted(self.state().items()):
-            for ladder in book:
-                for price, queue in ladder:
-                    told.update(f"{symbol} {price.normalize(EXACT):f}\n".encode())
-                    for session, name, order_id, *quantities in queue:
-                        amounts = " ".join(f"{amount.normalize(EXACT):f}" for amount in quantities)
-                        told.update(f"{session} {name!r} {order_id} {amounts}\n".encode())
-        return told.hexdigest()
 
     # ------------------------------------------------------------ NewOrderSingle(D)
 
@@ -466,45 +428,6 @@ class ReferenceExchange(Interventions):
         order = self._named(session, message)
         return self._reject_request(session, message, order, Refusal(b"1" if order is None else b"2", RATE))
 
-    # ------------------------------------------------------------ what limits do by themselves
-
-    def look_at_risk(self, now_ns: int) -> list[Reply]:
-        """A new day's sums, new marks; what is cancelled because somebody has lost too much."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            lost = self.risk.tick(self.books, self.board.listed, now_ns)
-            return [
-                reply
-                for owner in sorted(lost, key=lambda owner: (SCOPES.index(owner.scope), owner.name))
-                for reply in self._withdraw(owner.scope, owner.name, b"8")
-            ]
-
-    def kill(self, scope: str, name: str, now_ns: int) -> list[Reply]:
-        """Turn a kill switch on: whom it names is blocked, and what rests of it is cancelled."""
-        self._now_ns = now_ns
-        if (scope, name) not in self.risk.switches:
-            self.risk.switches.append((scope, name))
-        with localcontext(EXACT):
-            return self._withdraw(scope, name, b"8")
-
-    def unkill(self, scope: str, name: str) -> None:
-        """Lift it."""
-        self.risk.switches = [switch for switch in self.risk.switches if switch != (scope, name)]
-
-    def gone(self, session: str, now_ns: int, reason: bytes, *, keeps_gtc: bool) -> list[Reply]:
-        """A session did not come back in time: its orders are cancelled."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            return self._withdraw("session", session, reason, keeps_gtc=keeps_gtc)
-
-    def _withdraw(self, scope: str, name: str, reason: bytes, *, keeps_gtc: bool = False) -> list[Reply]:
-        replies = []
-        for order in [order for order in self.open.values() if self.risk.belongs(order, scope, name)]:
-            if not (keeps_gtc and order.time_in_force == GOOD_TILL_CANCEL):
-                self._take_out(order, CANCELED)
-                replies.append(self._report(order, b"4", reason=reason))
-        return replies
-
     def _reject_request(self, session: str, message: Inbound, order: Order | None, refusal: Refusal) -> Reply:
         return Reply(session, cancel_reject(message, order, refusal, self._time()))
 
@@ -574,10 +497,3 @@ class ReferenceExchange(Interventions):
 
 def _id(message: Inbound) -> bytes:
     return message.get(11) or b""
-
-
-def _ladder(side: Iterable[tuple[Decimal, list[Order]]]) -> Ladder:
-    return [
-        (price, [(o.session, o.cl_ord_id, o.order_id, o.leaves, o.cum, o.qty) for o in queue])
-        for price, queue in side
-    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
-from fixsim.reference.book import FILLED, NEW, PARTIALLY_FILLED, Order
+from fixsim.reference.book import FILLED, NEW, PARTIALLY_FILLED, Book, Order
 from fixsim.reference.check_order import SIDES
 from fixsim.reference.listing import Board
 from fixsim.reference.message import Field, Inbound
@@ -17,6 +17,9 @@ from fixsim.reference.risk import RiskDesk
 
 CANCELED: Final = b"4"
 SECURITY, ALL = b"1", b"7"
+GOOD_TILL_CANCEL: Final = b"1"
+#: Words of the configuration, in the order owners are asked.
+SCOPES: Final = ("session", "firm", "account", "instrument")
 #: Longest ClOrdID(11).
 ID_MAX: Final = 64
 
@@ -128,6 +131,7 @@ class Interventions(ABC):
     board: Board
     ledger: Ledger
     risk: RiskDesk
+    books: dict[str, Book]
     names: dict[tuple[str, bytes], Order]
     open: dict[int, Order]
     order_id: int
@@ -189,6 +193,42 @@ class Interventions(ABC):
     def _withdrawn(self, order: Order, reason: bytes | None) -> Reply:
         self._take_out(order, CANCELED)
         return self._report(order, b"4", reason=reason)
+
+    def look_at_risk(self, now_ns: int) -> list[Reply]:
+        """A new day's sums, new marks; what is cancelled because somebody has lost too much."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            lost = self.risk.tick(self.books, self.board.listed, now_ns)
+            return [
+                reply
+                for owner in sorted(lost, key=lambda owner: (SCOPES.index(owner.scope), owner.name))
+                for reply in self._withdraw(owner.scope, owner.name, b"8")
+            ]
+
+    def kill(self, scope: str, name: str, now_ns: int) -> list[Reply]:
+        """Turn a kill switch on: whom it names is blocked, and what rests of it is cancelled."""
+        self._now_ns = now_ns
+        if (scope, name) not in self.risk.switches:
+            self.risk.switches.append((scope, name))
+        with localcontext(EXACT):
+            return self._withdraw(scope, name, b"8")
+
+    def unkill(self, scope: str, name: str) -> None:
+        """Lift it."""
+        self.risk.switches = [switch for switch in self.risk.switches if switch != (scope, name)]
+
+    def gone(self, session: str, now_ns: int, reason: bytes, *, keeps_gtc: bool) -> list[Reply]:
+        """A session did not come back in time: its orders are cancelled."""
+        self._now_ns = now_ns
+        with localcontext(EXACT):
+            return self._withdraw("session", session, reason, keeps_gtc=keeps_gtc)
+
+    def _withdraw(self, scope: str, name: str, reason: bytes, *, keeps_gtc: bool = False) -> list[Reply]:
+        return [
+            self._withdrawn(order, reason)
+            for order in [order for order in self.open.values() if self.risk.belongs(order, scope, name)]
+            if not (keeps_gtc and order.time_in_force == GOOD_TILL_CANCEL)
+        ]
 
     def _mass_cancel(self, session: str, message: Inbound) -> Iterator[Reply]:
         refusal = refuse_mass_cancel(message, self.board)

@@ -15,7 +15,7 @@ from fixsim.limits import PRICE_TICKS_MAX
 OPEN = (ord("0"), ord("1"))
 SIZES = Sizes(
     orders=256, names=512, levels=128, nodes=1_024, books=2, sessions=3, echoes=8, open_orders=128, memory=50,
-    name_memory=20, avg_px_decimals=6,
+    name_memory=20, avg_px_decimals=6, owners=4, parties=4, duplicates=16,
 )  # fmt: skip
 
 

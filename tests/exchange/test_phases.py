@@ -268,7 +268,7 @@ def test_a_large_auction_goes_on_over_batches_and_comes_back_from_the_journal() 
     stage = Stage(small_config(orders=16_384))
     stage.log_on("ALPHA", "BRAVO")
     move(stage, "opening-auction")
-    buyers = 500 if PLAIN else 12_000
+    buyers = 500 if PLAIN else 15_000
     for count in range(buyers):
         stage.feed("ALPHA", stage.frame("ALPHA", order(f"A{count}", "buy", 1, "10.00")))
         if count % 1_000 == 0:
@@ -292,6 +292,20 @@ def test_phases_come_back_from_the_journal(stage: Stage) -> None:
     assert again.command("phase", symbol="AAPL")["phase"] == "halted"
     assert again.command("phase", symbol="BIG")["until"] == "20240102-10:01:40.000"
     assert broken_laws(again.exchange) == []
+
+
+def test_orders_that_waited_and_find_no_room_are_cancelled() -> None:
+    stage = Stage(small_config(price_levels=16))
+    stage.log_on("ALPHA")
+    for count in range(40):
+        said = stage.say("ALPHA", order(f"A{count}", "buy", 1, f"{1 + 1_000 * count}.00", "7"))
+        assert told(said, 150, 636) == [("ALPHA", "0", "N")]
+    said = move(stage, "closing-auction")
+    kinds = [dict(fields)[150] for _, fields in said]
+    assert len(kinds) == 40 and set(kinds) == {b"D", b"4"}
+    assert {dict(fields)[378] for _, fields in said} == {b"8"}
+    assert broken_laws(stage.exchange) == []
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
 
 
 BAD = [

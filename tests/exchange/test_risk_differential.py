@@ -16,6 +16,7 @@ from exchange.stage import DAY_NS, Said
 from exchange.test_differential import Event, Order, Twins
 from exchange.test_operator_twins import Amend, Meeting, Operated, meeting
 from fixsim.config import Limits
+from fixsim.exchange.laws import broken_laws
 from fixsim.reference.risk import RiskDesk
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -129,7 +130,9 @@ def test_both_exchanges_refuse_the_same_orders_in_a_long_flow(seed: int) -> None
             events.append(happening)
             if happening.verb == "kill":
                 events += [Order("second"), Order("unkill", happening.symbol)]
-    LimitedTwins(*some_limits(random)).run(events, every=10)
+    twins = LimitedTwins(*some_limits(random))
+    twins.run(events, every=10)
+    assert broken_laws(twins.stage.exchange) == []
 
 
 class Amended(LimitedTwins, Operated):
@@ -147,3 +150,4 @@ def test_both_exchanges_know_of_positions_that_a_bust_or_a_correction_changed(se
         what = Meeting(random.randint(0, 2), random.random() < 0.5, random.randint(999, 1_001), random.randint(1, 4), "0")
         twins.happen(meeting(number, what) if random.random() < 0.95 else Order("second"))
     twins.compare_books()
+    assert broken_laws(twins.stage.exchange) == []

@@ -139,7 +139,12 @@ def test_a_whole_day_is_told_as_it_passes_and_the_next_one_is_after_the_holidays
 def test_calls_of_a_schedule_end_by_chance_and_only_they() -> None:
     stage = scheduled_stage("2024-03-28 07:55:00")
     subscribe(stage)
-    heard = run_until(stage, "2024-03-28 16:40:00")
+    heard = run_until(stage, "2024-03-28 08:00:00")
+    until_ns = int(stage.exchange.machine.books[stage.exchange.listings.by_symbol[b"AAPL"].book]["until_ns"])
+    assert ns("2024-03-28 08:00:00") < until_ns <= ns("2024-03-28 08:00:30")
+    stage.tick(until_ns - 1)
+    assert stage.command("phase", symbol="AAPL")["phase"] == "opening-auction"
+    heard += run_until(stage, "2024-03-28 16:40:00")
     begun = {dict(said[1])[625]: time for time, said in heard if dict(said[1])[35] == b"f" and dict(said[1])[625] in b"35"}
     assert "03-28 16:35:00" <= begun[b"5"] <= "03-28 16:35:30"
     opened = next(time for time, said in heard if dict(said[1])[35] == b"f" and dict(said[1]).get(625) == b"3")

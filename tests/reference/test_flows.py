@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from oracle_stage import MORNING_NS
 
 from fixsim.reference.check import ReportChecker
-from fixsim.reference.exchange import BookState, ReferenceExchange
+from fixsim.reference.exchange import ReferenceExchange
 from fixsim.reference.message import Inbound
 from fixsim.reference.report import Reply
+from fixsim.reference.sight import BookState
 
 
 def run(flow: list[Message]) -> tuple[ReferenceExchange, list[list[Reply]]]:
