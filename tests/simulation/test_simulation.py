@@ -4,11 +4,11 @@
     uv run pytest -n 0 tests/simulation/test_simulation.py --seeds 5000  # that many, from 0 on
 """
 
+import os
 from pathlib import Path
 from random import Random
 
 import pytest
-from conftest import PLAIN
 
 from fixsim.errors import JournalCorrupt
 from simulation.disk import SimulatedDisk
@@ -16,8 +16,9 @@ from simulation.stage import explain, live, place
 from simulation.world import SEGMENTS, World
 
 #: Worlds of one run: as many as fit a minute of one core.
+PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 SEEDS = 20 if PLAIN else 400
-SEEDS_SLOW = 200 if PLAIN else 5_000
+SEEDS_SLOW = 200 if PLAIN else 2_000
 #: Worlds of one test, so that a failure is told soon.
 TOGETHER = 20
 
