@@ -4,7 +4,9 @@ The kernel cache is named before anything of fixsim is imported, so that process
 them, find the same kernels. Without compilation (NUMBA_DISABLE_JIT=1) property tests try fewer examples.
 """
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     from fixsim.gateway.warmup import compile_kernels
 
     compile_kernels(lambda line: print(line, flush=True))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _swept() -> Iterator[None]:
+    """An exchange is a ring of objects around megabytes the collector does not count: they go with the file that made them."""
+    yield
+    gc.collect()
