@@ -264,6 +264,8 @@ class Breakers:
     def met(self, call: Call) -> None:
         """A call is over: its price, if it found one, is what everything begins with again."""
         book = call.book
+        if call.found.lots:
+            self.market.count(book)
         if book not in self.rules:
             return
         row: Any = self.machine.books[book]
@@ -275,7 +277,6 @@ class Breakers:
         if call.found.lots:
             self.static[book] = call.found.price
             self.means[book] = Mean(call.found.price, 1)
-            self.market.count(book)
         self.late.discard(book)
         self._place(book)
         if row["confined"]:

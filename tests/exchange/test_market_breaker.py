@@ -51,6 +51,17 @@ def test_an_order_is_stopped_between_two_fills() -> None:
     assert day.phase() == "halted"
 
 
+def test_the_price_of_an_auction_moves_the_index_too() -> None:
+    day = market_day()
+    day.stage.command("phase", symbol="AAA", phase="volatility-auction")
+    day.bids("80.00")
+    day.order("TAKER", SELL, "80.00", 10)
+    assert day.phase("BBB") == "continuous"
+    day.stage.command("phase", symbol="AAA", phase="end")
+    assert {day.phase(symbol) for symbol in ("AAA", "BBB", "CCC")} == {"halted"}
+    day.replayed()
+
+
 def test_each_level_counts_once_a_day_and_the_deepest_ends_it() -> None:
     day = market_day()
     day.bids("89.00")
