@@ -35,7 +35,9 @@ class LimitedTwins(Twins):
         now_ns = self.stage.now_ns
         if event.verb == "second":
             self.stage.now_ns = now_ns + 1_000_000_000
-            return self.stage.tick(self.stage.now_ns), self._replies(self.oracle.look_at_risk(self.stage.now_ns))
+            said = self.stage.tick(self.stage.now_ns)
+            looked = self.oracle.look_at_risk(self.stage.now_ns)
+            return said, self._replies([*looked, *self.oracle.run_out(self.stage.now_ns)])
         if event.verb not in ("kill", "unkill"):
             return super()._order(event)
         scope, _, name = event.symbol.partition(":")
