@@ -121,7 +121,7 @@ def test_the_command_measures_all_parts() -> None:
 
 
 def test_a_benchmark_that_is_ended_ends_its_exchange() -> None:
-    words = [sys.executable, "-m", "fixsim.cli.main", "bench", "--orders", "100", "--rounds", "100", "--database-url", "none"]
+    words = [sys.executable, "-m", "fixsim.cli.main", "bench", "--orders", "100", "--rounds", "5", "--database-url", "none"]
     bench = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         watched, deadline = psutil.Process(bench.pid), time.monotonic() + 120
@@ -155,5 +155,6 @@ def test_starts_are_measured_with_and_without_a_snapshot() -> None:
     found = measure_starts(PLAN, lambda line: None)
     ways = {f"{files}, {how} a snapshot" for files in ("warm", "cold") for how in ("with", "without")}
     assert found["seconds"].keys() == found["processor_s"].keys() == ways
-    assert 0 < found["snapshot"]["position"] < found["journal_bytes"]
+    # so short a journal may be carried out in one go
+    assert 0 < found["snapshot"]["position"] <= found["journal_bytes"]
     assert found["messages"] > 2 * found["orders"]

@@ -238,7 +238,8 @@ def test_operators_commands_speak_json_and_tables(tmp_path: Path) -> None:
         assert "187." in run("book", "AAPL", *where).stdout
         assert "halted" in run("halt", "AAPL", *where).stdout
         assert "(halted)" in run("book", "AAPL", *where).stdout
-        assert json.loads(run("resume", "AAPL", "--json", *where).stdout) == {"symbol": "AAPL", "halted": False}
+        resumed = json.loads(run("resume", "AAPL", "--json", *where).stdout)
+        assert resumed == {"symbol": "AAPL", "halted": False, "phase": "continuous"}
         refused = run("halt", "NONE", *where)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert "NONE" in refused.stderr
