@@ -75,6 +75,8 @@ class MarketWide:
     def count(self, book: int) -> None:
         """An auction has found a price: the index follows, and is looked at before anything else happens."""
         row: Any = self.machine.books[book]
+        if not row["weight"]:
+            return
         self.core["index"] += int(row["weight"]) * (int(row["last_price"]) - int(row["counted"]))
         row["counted"] = row["last_price"]
         if self.core["index"] <= self.core["index_alarm"]:
