@@ -355,13 +355,8 @@ class World:
         self.ask(verb, arguments)
 
     def _reset(self) -> None:
-        """A counterparty or an operator begins a new run."""
-        trader = self.chance.choice(self.traders)
-        if self.chance.random() < 0.5:
-            trader.begin_anew()
-        else:
-            trader.may_reset = True
-            self.ask("sessions.reset", {"session": trader.name})
+        """A counterparty begins a new run. An operator's reset, of which it hears nothing, is not fair: numbers may fit."""
+        self.chance.choice(self.traders).begin_anew()
 
     def ask(self, verb: str, arguments: dict[str, Any]) -> None:
         """An operator's command comes over the control socket."""
