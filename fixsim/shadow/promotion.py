@@ -38,8 +38,10 @@ class Standby:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._tried = 0.0
-        self._seen = False
         self._page = PageReader(plan.data_dir / COUNTERS_NAME, COUNTERS)
+        # looked for at once: at idle priority beside busy neighbours the first turn may come after its death
+        self._seen = self._lives()
+        self._checked = False
         self.held: Claim | None = None
 
     def is_ours(self, shadow: Shadow) -> bool:
@@ -48,12 +50,13 @@ class Standby:
         if self.held is not None or now - self._tried < TRY_S:
             return self.held is not None
         self._tried = now
+        # until one was seen the lock is left alone: trying it would be in the way of an exchange that starts
+        self._seen = self._seen or self._lives()
         if not self._seen:
-            # the lock is left alone until then: trying it would be in the way of an exchange that starts
-            self._seen = self._lives()
-            if self._seen:
-                shadow.check_change(self._plan.config)
             return False
+        if not self._checked:
+            shadow.check_change(self._plan.config)
+            self._checked = True
         self.held = claim_if_free(self._plan.data_dir)
         if self.held is not None:
             shadow.inherit(self._plan.config)

@@ -236,6 +236,20 @@ def test_the_promoted_shadow_goes_on_with_the_right_numbers_and_resends_what_was
     assert run("replay", str(exchange.data_dir)).returncode == 0
 
 
+def test_an_exchange_that_dies_before_the_standby_had_its_first_turn_is_replaced_all_the_same(tmp_path: Path) -> None:
+    with serve(tmp_path) as exchange:
+        exchange.ready()
+        with process(tmp_path, "standby", "shadow", *STANDBY) as standby:
+            while page(exchange.data_dir) is None:
+                assert standby.process.poll() is None  # looked for without a pause: its first turn is about to come
+            standby.process.send_signal(signal.SIGSTOP)
+            os.kill(exchange.pid, signal.SIGKILL)
+            exchange.process.wait()
+            standby.process.send_signal(signal.SIGCONT)
+            standby.ready()
+            assert standby.end(signal.SIGTERM) == 0
+
+
 def test_a_standby_waits_for_an_exchange_before_it_takes_its_place(tmp_path: Path) -> None:
     with serve(tmp_path) as exchange:
         exchange.ready()
