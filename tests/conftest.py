@@ -5,6 +5,7 @@ them, find the same kernels. Without compilation (NUMBA_DISABLE_JIT=1) property 
 """
 
 import gc
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ os.environ["FIXSIM_KERNEL_CACHE"] = _cache
 #: Do the kernels run as plain Python?
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
+#: Rooms whose tests start, kill and wait for processes.
+PATIENT = frozenset({"e2e", "interop", "shadow"})
+
 # The first call of a kernel may compile for seconds: a deadline for one example would say nothing.
 # Under CI the examples are always the same ones: what fails there fails here.
 settings.register_profile(
@@ -35,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What the simulation is asked to live through, see tests/simulation/README.md."""
     parser.addoption("--seed", type=int, help="the one world that tests/simulation lives through")
     parser.addoption("--seeds", type=int, default=None, help="how many worlds it lives through, instead of its usual number")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait for processes most begin first, or the run would end with one worker that waits."""
+    items.sort(key=lambda item: not PATIENT.intersection(item.path.parts))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -51,3 +60,18 @@ def _swept() -> Iterator[None]:
     """An exchange is a ring of objects around megabytes the collector does not count: they go with the file that made them."""
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    """A command that runs in this process logs to the terminal it has now, and chooses the memory pages of its arrays: neither
+    outlives the test.
+    """
+    logger = logging.getLogger("fixsim")
+    handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
+    pages = os.environ.get("NUMPY_MADVISE_HUGEPAGE")
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
+    if pages is None:
+        os.environ.pop("NUMPY_MADVISE_HUGEPAGE", None)
