@@ -19,6 +19,8 @@ if os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0") and not _cache.ends
     # numba's own cache does not tell kernels that check their bounds from those that do not
     _cache = str(Path(_cache) / "bounds-checked")
 os.environ["FIXSIM_KERNEL_CACHE"] = _cache
+# hundreds of processes are started: none of them should compile our modules again
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 #: Do the kernels run as plain Python?
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")

@@ -50,11 +50,11 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A configuration that starts quickly."""
+    """A configuration that starts quickly: without the console, an interpreter of its own at each of hundreds of starts."""
     path = tmp_path / "small.toml"
     path.write_text(
         "[capacities]\norders = 65_536\nsessions = 64\ninstruments = 16\nprice_levels = 16_384\nclordid_memory = 65_536\n"
         '[[instruments]]\nsymbol = "SYM*"\ntick_size = 0.01\nlot_size = 1\nmax_qty = 1_000_000\n'
-        '[[counterparties]]\nsender_comp_id = "*"\n'
+        '[[counterparties]]\nsender_comp_id = "*"\n[console]\nenabled = false\n'
     )
     return path
