@@ -340,6 +340,8 @@ class JournalSettings:
     durability: str = field(default="os", metadata=one_of("os", "sync"))
     #: Size of one segment file.
     segment_bytes: int = field(default=SEGMENT_BYTES, metadata=between(SEGMENT_BYTES, 1 << 34))
+    #: Empty segments that are kept ready, so that a burst finds its memory and its room on the disk.
+    segments_ahead: int = field(default=1, metadata=between(1, 64))
     #: How long what was said can be asked for again; older segments are retired. 0 keeps everything.
     resend_retention_s: int = field(default=0, metadata=between(0, 10 * 366 * 86_400))
     #: What is retired is compressed and stays readable; false removes it.

@@ -94,6 +94,7 @@ def open_writer(config: Config, reader: Reader) -> Writer:
         reader.directory,
         reader=reader,
         segment_bytes=config.journal.segment_bytes,
+        segments_ahead=config.journal.segments_ahead,
         durability=config.journal.durability,  # type: ignore[arg-type]  # checked when the configuration was read
     )
 

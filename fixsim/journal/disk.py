@@ -6,6 +6,7 @@ JournalError.
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import ClassVar, Final
 
 #: Zeros are written in pieces: few, because each costs the filling thread a wait for the interpreter lock.
 FILL_CHUNK: Final = bytes(4 << 20)
+#: Priority of work in the background: a loop that is busy comes first, and one that waits for it does not wait long.
+BACKGROUND_NICE: Final = 10
 
 
 class Disk:
@@ -82,6 +85,9 @@ class Disk:
         return thread.join
 
     def _apart(self, work: Callable[[], None]) -> None:
+        if sys.platform == "linux":  # where each thread has a priority of its own
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)
         if self.background_cpus:
             with contextlib.suppress(OSError):  # they were taken away meanwhile: then it works where the owner does
                 os.sched_setaffinity(0, self.background_cpus)

@@ -5,12 +5,13 @@ the batch will lie (`begin_batch`). `append` puts the seal behind them and hands
 one call. Only when `append` (and `sync`, where that is asked for) has returned may anything in the batch be
 said.
 
-The next segment is prepared by a thread while the present one fills up, because the first touch of new disk
+The next segments are prepared by a thread while the present one fills up, because the first touch of new disk
 space costs milliseconds. If the disk is full the present segment still has `tail_bytes` of room, for Logouts
 and a closing seal.
 """
 
 import errno
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NoReturn
@@ -52,14 +53,22 @@ class Ahead:
     """A segment file on its way: created and filled with zeros beside the writer, under a name nobody reads.
     """
 
-    def __init__(self, disk: Disk, directory: Path, first: int, size: int, sync: bool) -> None:
+    def __init__(
+        self, disk: Disk, directory: Path, first: int, size: int, sync: bool, before: "Ahead | None" = None
+    ) -> None:
+        """`before` is one that is needed sooner: it comes first."""
         self.first = first
+        self._before = before
         self._disk, self._size, self._sync = disk, size, sync
         self._path = unfinished_path(directory, first)
         self._descriptor = NIL
-        self._wait = disk.background(self._prepare)
+        #: Returns when the thread has done what it could.
+        self.wait = disk.background(self._prepare)
 
     def _prepare(self) -> None:
+        if self._before is not None:
+            self._before.wait()
+            self._before = None
         try:
             self._descriptor = prepared(self._disk, self._path, self._size, self._sync)
         except OSError:
@@ -69,7 +78,7 @@ class Ahead:
         """The descriptor, waiting for it if need be; what the thread could not do is tried once more. Raises
         OSError.
         """
-        self._wait()
+        self.wait()
         if self._descriptor == NIL:
             self._descriptor = prepared(self._disk, self._path, self._size, self._sync)
         descriptor, self._descriptor = self._descriptor, NIL
@@ -77,7 +86,7 @@ class Ahead:
 
     def drop(self) -> None:
         """Not needed any more."""
-        self._wait()
+        self.wait()
         if self._descriptor != NIL:
             self._disk.close(self._descriptor)
             self._descriptor = NIL
@@ -116,8 +125,10 @@ class Writer:
         batch_bytes: int = limits.BATCH_BYTES,
         tail_bytes: int = limits.SEGMENT_TAIL_BYTES,
         durability: Durability = "os",
+        segments_ahead: int = 1,
         disk: Disk | None = None,
     ) -> None:
+        """`segments_ahead` empty segments are kept ready."""
         if segment_bytes % RECORD_ALIGN:
             raise JournalError(f"segments of {segment_bytes} bytes: not a multiple of {RECORD_ALIGN}")
         assert RECORD_HEADER_BYTES + batch_bytes + SEAL_RECORD_BYTES + tail_bytes <= segment_bytes
@@ -132,7 +143,8 @@ class Writer:
         #: Position behind what a failed write may have left; what no seal covers is zeroed before the segment
         #: is left.
         self._soiled_end = 0
-        self._ahead: Ahead | None = None
+        self._ahead: deque[Ahead] = deque()
+        self._segments_ahead = segments_ahead
 
     @classmethod
     def open(
@@ -144,6 +156,7 @@ class Writer:
         batch_bytes: int = limits.BATCH_BYTES,
         tail_bytes: int = limits.SEGMENT_TAIL_BYTES,
         durability: Durability = "os",
+        segments_ahead: int = 1,
         disk: Disk | None = None,
     ) -> "Writer":
         """Go on behind the last seal, or begin a new journal.
@@ -169,6 +182,7 @@ class Writer:
             batch_bytes=batch_bytes,
             tail_bytes=tail_bytes,
             durability=durability,
+            segments_ahead=segments_ahead,
             disk=disk,
         )
         try:
@@ -280,10 +294,9 @@ class Writer:
 
     def close(self) -> None:
         """Bring everything to the disk and let go of the files."""
-        if self._ahead is not None:
+        while self._ahead:
             with suppress(OSError):
-                self._ahead.drop()
-            self._ahead = None
+                self._ahead.popleft().drop()
         if self._descriptor == NIL:
             return
         descriptor, self._descriptor = self._descriptor, NIL
@@ -319,7 +332,7 @@ class Writer:
             self._disk.sync(self._descriptor)
             # the process before may have ended between giving the segment its name and syncing that
             self._disk.sync_directory(self.directory)
-        self._start_ahead(self._first + self.segment_bytes)
+        self._look_ahead(self._first + self.segment_bytes)
 
     def _check_sizes(self, sizes: list[int], last: int) -> None:
         wrong = [size for size in sizes[:-1] if size != self.segment_bytes]
@@ -362,11 +375,10 @@ class Writer:
             zeros = memoryview(bytes(self._soiled_end - self.position))
             self._disk.write_all(self._descriptor, zeros, self.position - self._first)
             self._soiled_end = self.position
-        if self._ahead is None or self._ahead.first != first:
-            self._start_ahead(first)
-            assert self._ahead is not None
-        descriptor = self._ahead.take()
-        self._ahead = None
+        if not self._ahead or self._ahead[0].first != first:
+            self._ahead.appendleft(self._prepare(first))
+        descriptor = self._ahead[0].take()
+        self._ahead.popleft()
         try:
             self._disk.write_all(descriptor, memoryview(segment_record(first, self.crc)), 0)
             if self.durability == "sync":
@@ -380,7 +392,7 @@ class Writer:
             self._disk.close(self._descriptor)
         self._descriptor, self._first = descriptor, first
         self.position = first + RECORD_HEADER_BYTES
-        self._start_ahead(self._first + self.segment_bytes)
+        self._look_ahead(self._first + self.segment_bytes)
 
     def _settle_name(self, descriptor: int) -> None:
         """Bring the name of the new segment to the disk. When that fails the segment before is over all the same: the new
@@ -395,5 +407,11 @@ class Writer:
             self._disk.close(descriptor)
             raise
 
-    def _start_ahead(self, first: int) -> None:
-        self._ahead = Ahead(self._disk, self.directory, first, self.segment_bytes, self.durability == "sync")
+    def _look_ahead(self, first: int) -> None:
+        """Have the segments from `first` on prepared, one after the other."""
+        while len(self._ahead) < self._segments_ahead:
+            last = self._ahead[-1] if self._ahead else None
+            self._ahead.append(self._prepare(first if last is None else last.first + self.segment_bytes, last))
+
+    def _prepare(self, first: int, before: Ahead | None = None) -> Ahead:
+        return Ahead(self._disk, self.directory, first, self.segment_bytes, self.durability == "sync", before)

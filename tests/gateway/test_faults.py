@@ -99,8 +99,8 @@ def test_without_room_for_the_next_segment_everybody_is_logged_out(tmp_path: Pat
     heard: list[Message] = []
     try:
         with pytest.raises(JournalFull), stage, stage.client() as client:
-            assert stage.opened.writer._ahead is not None
-            stage.opened.writer._ahead._wait()
+            assert stage.opened.writer._ahead
+            stage.opened.writer._ahead[0].wait()
             resource.setrlimit(resource.RLIMIT_FSIZE, (11 * MIB, hard))
             client.log_on()
             while (message := _trade(client)) is not None:

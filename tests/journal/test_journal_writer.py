@@ -59,7 +59,7 @@ def test_a_batch_of_the_largest_size_always_fits(tmp_path):
 def test_the_next_segment_is_there_before_it_is_needed(tmp_path):
     writer = open_writer(tmp_path)
     append(writer, [b"x"])
-    writer._ahead._wait()
+    writer._ahead[0].wait()
     assert (tmp_path / f"{8192:020d}.fixj.new").stat().st_size == 8192
     writer.close()
     assert [path.name for path in tmp_path.iterdir()] == [f"{0:020d}.fixj"]
@@ -175,7 +175,7 @@ def test_a_segment_that_could_not_be_prepared_ahead_is_made_when_it_is_needed(tm
     disk = FaultyDisk()
     writer = open_writer(tmp_path, disk=disk)
     disk.faults.append(Fault("fill"))
-    writer._ahead._wait()
+    writer._ahead[0].wait()
     disk.faults.clear()
     for _ in range(60):
         append(writer, [b"x" * 200])
