@@ -97,6 +97,7 @@ class Breakers:
         row: Any = self.machine.books[listing.book]
         if profile is None:
             row["corridor"], row["confined"] = Corridor.NONE, 0
+            self._forget(listing.book)
             return
         self.rules[listing.book] = rule = Rule(profile, listing)
         begin = listing.instrument.reference_price_ticks
@@ -108,6 +109,14 @@ class Breakers:
         if not row["last_price"]:
             row["last_price"] = begin
         self._place(listing.book)
+
+    def _forget(self, book: int) -> None:
+        """An instrument has no breaker any more: what one was about to do with it is not done."""
+        self.pause_ns.pop(book, None)
+        self.paused_at.pop(book, None)
+        self.late.discard(book)
+        if self.machine.books[book]["state"] != QUIET:
+            self._enter(book, QUIET)
 
     def _place(self, book: int) -> None:
         """Put the corridor where references and time say."""

@@ -46,6 +46,11 @@ class Calendar:
                 return int(change.ns)
         return NEVER
 
+    def following(self, name: str | None) -> int:
+        """The phase that schedule `name` goes to next; continuous where that is not known."""
+        coming = self.changes.get(name or "", [])
+        return PHASES[coming[1].phase] if len(coming) > 1 else Phase.CONTINUOUS
+
     def next_ns(self) -> int:
         """When the next change is due."""
         return min((coming[1].ns for coming in self.changes.values() if len(coming) > 1), default=NEVER)

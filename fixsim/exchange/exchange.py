@@ -179,9 +179,9 @@ class Exchange:
         self.config = config
         self.tape.timestamp_digits = config.venue.timestamp_digits
         self.reset_at_ns = next_time_of_day(config.venue.reset_time_ns, self.venue_ns)
-        self.listings.adopt(config)
+        moved = self.listings.adopt(config)
         self.breakers.adopt(config)
-        self.phases.adopt(self._coming)
+        self.phases.adopt(self._coming, moved)
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
         """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""

@@ -88,16 +88,23 @@ class Listings:
         if listing.symbol not in self.by_symbol:
             self._enter(listing)
 
-    def adopt(self, config: Config) -> None:
-        """Take a changed configuration: new instruments get rows, known ones keep theirs and have new limits."""
+    def adopt(self, config: Config) -> set[int]:
+        """Take a changed configuration: new instruments get rows, known ones keep theirs and have new limits.
+
+        BOOK rows of the known ones that have another schedule now.
+        """
         self.config = config
+        moved = set()
         for symbol, known in list(self.by_symbol.items()):
             instrument = config.instrument_for(symbol.decode())
             if instrument is not None and instrument != known.instrument:
                 self._write(self._listing(instrument, known.book))
+                if instrument.schedule != known.instrument.schedule:
+                    moved.add(known.book)
         for instrument in config.instruments:
             if not instrument.is_pattern and instrument.symbol.encode() not in self.by_symbol:
                 self._list(instrument)
+        return moved
 
     def _list(self, instrument: Instrument) -> None:
         self._enter(self._listing(instrument))

@@ -51,16 +51,18 @@ class MarketWide:
         self.levels = chosen.levels if chosen is not None else ()
         self.reopening_ns = int(chosen.reopening_call_s * NS_PER_S) if chosen is not None else 0
         weights = config.index_weights()
-        total = 0
+        before, total, others = int(self.core["index"]), 0, False
         for symbol, listing in self.listings.by_symbol.items():
             row: Any = self.machine.books[listing.book]
-            row["weight"] = weights.get(symbol.decode("latin-1"), 0)
+            weight = weights.get(symbol.decode("latin-1"), 0)
+            others, row["weight"] = others or row["weight"] != weight, weight
             if row["weight"]:
                 row["counted"] = int(row["last_price"]) or listing.instrument.reference_price_ticks
                 total += int(row["weight"]) * int(row["counted"])
         self.core["index"] = total
-        if not self.base:
-            self.base = total
+        if others:
+            # as far as the old index has fallen today the new one has: no constituent that comes or goes is a fall
+            self.base = self.base * total // before if before else total
         self._arm()
 
     def _arm(self) -> None:

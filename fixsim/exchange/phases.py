@@ -5,7 +5,7 @@ call that has an end ends by itself: those who judge (`judges`) may prolong it, 
 it came to. See docs/phases.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 from fixsim.config.schedules import Change
@@ -107,6 +107,13 @@ class Phases:
         """The phase in which the instrument would be if nothing had happened to it."""
         return self.calendar.phase(self._schedule(book))
 
+    def end(self, book: int) -> None:
+        """Somebody ends a call now: the instrument goes on as it would have; from a call of its schedule, with what follows it."""
+        phase = self.regular(book)
+        if phase == self.machine.books[book]["phase"]:
+            phase = self.calendar.following(self._schedule(book))
+        self.move(book, phase)
+
     def closes_ns(self, book: int) -> int:
         """Venue time at which continuous trading of an instrument ends next, NEVER when no schedule says so."""
         return self.calendar.ends_ns(self._schedule(book), "continuous")
@@ -127,12 +134,15 @@ class Phases:
         """The trading day of an instrument, days since 1970-01-01."""
         return self.calendar.day(listing.instrument.schedule) or int(self.machine.core[0]["day"])
 
-    def adopt(self, changes: dict[str, Any]) -> None:
-        """Go on under a changed configuration, whose instruments are listed, with the coming `changes` of its schedules."""
+    def adopt(self, changes: dict[str, Any], others: Collection[int] = ()) -> None:
+        """Go on under a changed configuration, whose instruments are listed, with the coming `changes` of its schedules.
+
+        BOOK rows in `others` have another schedule than before: they go on with its phase, unless they are halted.
+        """
         self.calendar.adopt(changes, self.venue_ns())
         for listing in list(self.listings.by_symbol.values()):
             row, scheduled = self.machine.books[listing.book], listing.instrument.schedule is not None
-            if row["scheduled"] != scheduled:
+            if row["scheduled"] != scheduled or listing.book in others:
                 row["scheduled"] = scheduled
                 if row["phase"] != Phase.HALTED:
                     self.move(listing.book, self.regular(listing.book))
@@ -230,7 +240,10 @@ class Phases:
             if until_ns:
                 self.prolong(book, until_ns)
                 return
-        self.move(book, self.regular(book))
+        if self.regular(book) == call.kind:
+            row["until_ns"] = 0  # the schedule has come to a call of this kind meanwhile, and goes on with it until its own end
+        else:
+            self.move(book, self.regular(book))
 
     def _change(self, name: str, change: Change, before: Change | None) -> None:
         """A schedule goes on to its next phase."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from exchange.stage import Field, Said, Stage, rehearsed, small_config
+from exchange.test_reload import reload
 from fixsim.config import Instrument
 from fixsim.config.breakers import Breaker, MarketBreaker
 from fixsim.exchange.breakers import STATES
@@ -309,4 +310,20 @@ def test_what_a_call_leaves_beyond_the_band_is_repriced_when_trading_goes_on() -
     day.order("TAKER", BUY, "112.00", 10)
     assert day.wait(300) == ["TAKER 2 D 39=0 14=0 151=10 44=105.00 378=3"]
     assert (day.phase(), day.state) == ("continuous", "at-limit")
+    day.replayed()
+
+
+def test_a_breaker_that_is_taken_away_stops_nothing_any_more() -> None:
+    day = Day("luld-tier-1")
+    day.asks("104.00")
+    day.order("TAKER", BUY, "110.00", 20)
+    day.asks("106.00")
+    assert day.state == "at-limit"
+    config = day.stage.config
+    reload(day.stage, replace(config, instruments=(replace(config.instruments[0], breaker=None),)))
+    assert day.state == "quiet"
+    day.wait(60)
+    assert day.phase() == "continuous"
+    reload(day.stage, config)
+    assert day.state in ("quiet", "at-limit")
     day.replayed()

@@ -8,6 +8,7 @@ import pytest
 
 from exchange.stage import Field, Stage, rehearsed, small_config
 from exchange.test_breakers import CORRIDOR, Day, happened
+from exchange.test_reload import reload
 from fixsim.cli.phase import described_breaker
 from fixsim.config import Instrument
 from fixsim.config.breakers import LEVELS, Constituent, Level, MarketBreaker
@@ -216,3 +217,24 @@ def wait(stage: Stage, seconds: int) -> None:
     while stage.exchange.next_deadline_ns() <= end_ns:
         stage.tick(stage.exchange.next_deadline_ns())
     stage.now_ns = end_ns
+
+
+def test_a_constituent_that_comes_or_goes_is_no_fall() -> None:
+    day = market_day()
+    config = day.stage.config
+    assert config.market_breaker is not None
+
+    def of(*parts: Constituent) -> None:
+        reload(day.stage, replace(config, market_breaker=replace(config.market_breaker, constituents=parts)))
+
+    day.bids("98.00", symbol="AAA")
+    day.order("TAKER", SELL, "98.00", 5)
+    of(Constituent("AAA", 2))
+    day.order("TAKER", SELL, "98.00", 5)
+    assert day.phase() == "continuous"
+    of(Constituent("AAA", 2), Constituent("BBB", 1), Constituent("CCC", 5))
+    assert day.phase() == "continuous"
+    day.bids("90.00", symbol="CCC")
+    day.order("TAKER", SELL, "90.00", 5, symbol="CCC")
+    assert day.phase() == "halted", "the fall from before, and this one"
+    day.replayed()

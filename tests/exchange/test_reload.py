@@ -7,6 +7,7 @@ import pytest
 
 from exchange.stage import MORNING_NS, MemoryWriter, Stage, rehearsed, small_config, with_counterparty
 from fixsim.config import Config, Counterparty, Instrument, Permissions
+from fixsim.config.schedules import Schedule, Step
 from fixsim.errors import VenueError
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.payloads import config_payload
@@ -149,3 +150,22 @@ def test_a_restart_goes_on_under_what_was_reloaded():
 def test_secrets_do_not_reach_the_journal():
     config = with_counterparty(small_config(), password_hash="$argon2id$secret")
     assert b"secret" not in config_payload(config, "test", "", MORNING_NS)
+
+
+NEVER_OPEN = Schedule("SHUT", (Step("00:00:01", "pre-open"), Step("00:00:02", "closed")))
+ALL_DAY = Schedule("OPEN", (Step("00:00:01", "continuous"), Step("23:59:59", "closed")))
+
+
+def test_an_instrument_goes_on_in_the_phase_of_its_new_schedule():
+    def scheduled(name: str | None) -> Config:
+        return replace(with_instrument(BASE, "AAPL", schedule=name), schedules=(NEVER_OPEN, ALL_DAY))
+
+    stage = Stage(scheduled("OPEN"))
+    assert stage.command("phase", symbol="AAPL")["phase"] == "continuous"
+    for name, phase in (("SHUT", "closed"), ("OPEN", "continuous"), ("SHUT", "closed"), (None, "continuous")):
+        reload(stage, scheduled(name))
+        assert stage.command("phase", symbol="AAPL")["phase"] == phase
+    stage.command("phase", symbol="AAPL", phase="volatility-auction")
+    reload(stage, replace(scheduled(None), venue=replace(BASE.venue, max_message_size=9_000)))
+    assert stage.command("phase", symbol="AAPL")["phase"] == "volatility-auction", "nothing has changed for it"
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)

@@ -233,6 +233,31 @@ def test_a_scheduled_call_takes_over_a_volatility_auction_and_trading_does_not()
     assert stage.command("phase", symbol="AAPL")["phase"] == "closing-auction"
 
 
+def test_a_call_that_ends_while_the_schedule_has_one_of_its_kind_becomes_that_one() -> None:
+    stage = scheduled_stage("2024-03-28 11:59:00")
+    stage.command("phase", symbol="AAPL", phase="volatility-auction", seconds=90)
+    run_until(stage, "2024-03-28 12:01:50")
+    shown = stage.command("phase", symbol="AAPL")
+    assert (shown["phase"], shown["until"]) == ("volatility-auction", None)
+    run_until(stage, "2024-03-28 12:02:01")
+    assert stage.command("phase", symbol="AAPL")["phase"] == "continuous"
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
+
+
+def test_an_operator_ends_a_call_of_the_schedule_and_what_follows_it_begins() -> None:
+    stage = scheduled_stage("2024-03-28 12:00:30")
+    assert stage.command("phase", symbol="AAPL", phase="end")["phase"] == "continuous"
+    run_until(stage, "2024-03-28 16:31:00")
+    stage.say("ALPHA", order("A", "buy", 5, "10.00"))
+    stage.say("BRAVO", order("B", "sell", 5, "10.00"))
+    shown, said = stage.commanded("phase", symbol="AAPL", phase="end")
+    assert shown["phase"] == "at-last"
+    assert [(who, *values) for who, *values in told(said, 11, 150)] == [("ALPHA", "A", "F"), ("BRAVO", "B", "F")]
+    run_until(stage, "2024-03-28 16:46:00")
+    assert stage.command("phase", symbol="AAPL")["phase"] == "closed"
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
+
+
 def test_a_process_that_slept_through_changes_carries_them_out_when_it_wakes() -> None:
     stage = scheduled_stage("2024-03-28 07:55:00")
     stage.say("ALPHA", order("A1", "buy", 5, "10.00"))

@@ -74,7 +74,7 @@ def phase(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     if wanted == "end":
         if exchange.phases.phase_of(listing) not in CALLS:
             raise UsageError(f"{listing.symbol.decode()} is in no call")
-        exchange.phases.move(listing.book, exchange.phases.regular(listing.book))
+        exchange.phases.end(listing.book)
     elif wanted is not None:
         if wanted not in PHASES:
             raise UsageError(f"unknown phase {wanted!r}; there are {', '.join(PHASES)}, and end")
