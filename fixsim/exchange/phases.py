@@ -108,7 +108,7 @@ class Phases:
         return self.calendar.phase(self._schedule(book))
 
     def end(self, book: int) -> None:
-        """Somebody ends a call now: the instrument goes on as it would have; from a call of its schedule, with what follows it."""
+        """Somebody ends a call: the instrument goes on as it would have; from a call of its schedule, with what follows it."""
         phase = self.regular(book)
         if phase == self.machine.books[book]["phase"]:
             phase = self.calendar.following(self._schedule(book))
