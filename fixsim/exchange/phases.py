@@ -230,7 +230,9 @@ class Phases:
             if until_ns:
                 self.prolong(book, until_ns)
                 return
-        self.move(book, self.regular(book))
+        regular = self.regular(book)
+        row["until_ns"] = 0  # where the schedule is in the same call by now, it ends with that one
+        self.move(book, regular)
 
     def _change(self, name: str, change: Change, before: Change | None) -> None:
         """A schedule goes on to its next phase."""
