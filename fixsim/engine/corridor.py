@@ -35,12 +35,12 @@ def is_beyond(book, side, price):
 
 
 @kernel
-def move_corridor(m, book):
-    """Put the corridor of a BOOK row where its last price and its window say, inside the outer bounds."""
+def move_corridor(m, book, last):
+    """Put the corridor of a BOOK row where `last`, the price of its last trade, and its window say, inside the outer bounds."""
     row = m.books[book]
     if row["corridor"] == LAST:
-        reach = np.int64(row["last_price"]) * np.int64(row["width"]) // WIDTH_PARTS
-        low, high = np.int64(row["last_price"]) - reach, np.int64(row["last_price"]) + reach
+        reach = last * np.int64(row["width"]) // WIDTH_PARTS
+        low, high = last - reach, last + reach
     elif row["corridor"] == RANGE and row["high"] != 0:
         low, high = np.int64(row["high"]) - np.int64(row["width"]), np.int64(row["low"]) + np.int64(row["width"])
     else:
@@ -62,7 +62,7 @@ def note_trade(m, book, price):
     row["low"] = price if row["low"] == 0 else min(price, np.int64(row["low"]))
     row["high"] = max(price, np.int64(row["high"]))
     if row["corridor"] == LAST or row["corridor"] == RANGE:
-        move_corridor(m, book)
+        move_corridor(m, book, price)
     if row["weight"] == 0:
         return True
     core = m.core[0]

@@ -150,6 +150,15 @@ def beyond(price, reference_twice, bps):
 
 
 @leaf
+def best_limit(m, side):
+    """The best price of a SIDE row in ticks; 0 for none, and where market orders stand in front of it."""
+    row = np.int64(m.sides[side]["best"])
+    if row == NIL or price_key(side, np.int64(m.levels[row]["price"])) == 0:
+        return np.int64(0)
+    return np.int64(m.levels[row]["price"])
+
+
+@leaf
 def price_fault(m, row, book, price):
     """What stands against the price of a limit order; 0 for nothing. `row` is its PARTY row."""
     if price < row["price_min"]:
@@ -162,11 +171,9 @@ def price_fault(m, row, book, price):
     if row["last_bps"] != 0 and last != 0 and beyond(price, 2 * last, np.int64(row["last_bps"])):
         return COLLAR_LAST
     if row["mid_bps"] != 0:
-        bid, ask = np.int64(m.sides[2 * book]["best"]), np.int64(m.sides[2 * book + 1]["best"])
-        if bid != NIL and ask != NIL:
-            twice = np.int64(m.levels[bid]["price"]) + np.int64(m.levels[ask]["price"])
-            if beyond(price, twice, np.int64(row["mid_bps"])):
-                return COLLAR_MID
+        bid, ask = best_limit(m, 2 * book), best_limit(m, 2 * book + 1)
+        if bid != 0 and ask != 0 and beyond(price, bid + ask, np.int64(row["mid_bps"])):
+            return COLLAR_MID
     return 0
 
 

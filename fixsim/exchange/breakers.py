@@ -85,19 +85,22 @@ class Breakers:
     # ---- which instrument has which
 
     def adopt(self, config: Config) -> None:
-        """Take the profiles of a configuration; what an instrument has gone through so far stays."""
+        """Take the profiles of a configuration; what an instrument has gone through so far stays, inside of its bands."""
         self.rules.clear()
         for listing in self.listings.by_symbol.values():
             self.equip(listing)
+            if self.machine.books[listing.book]["confined"]:
+                self.machine.books[listing.book]["alarm"] = self.core["alarm"] = 1
         self.market.adopt(config)
 
     def equip(self, listing: Listing) -> None:
         """Give an instrument the breaker it asks for."""
         profile = self.listings.config.breaker_for(listing.instrument)
         row: Any = self.machine.books[listing.book]
+        if profile is None or not profile.bands:
+            self._forget_limit(listing.book)
         if profile is None:
-            row["corridor"], row["confined"] = Corridor.NONE, 0
-            self._forget(listing.book)
+            row["corridor"], row["confined"], row["state"] = Corridor.NONE, 0, QUIET
             return
         self.rules[listing.book] = rule = Rule(profile, listing)
         begin = listing.instrument.reference_price_ticks
@@ -106,16 +109,11 @@ class Breakers:
         self.means.setdefault(listing.book, Mean(begin, 1))
         self.slices.setdefault(listing.book, [])
         row["corridor"], row["confined"] = rule.corridor, bool(profile.bands)
-        if not row["last_price"]:
-            row["last_price"] = begin
         self._place(listing.book)
 
-    def _forget(self, book: int) -> None:
-        """An instrument has no breaker any more: what one was about to do with it is not done."""
-        self.pause_ns.pop(book, None)
-        self.paused_at.pop(book, None)
-        self.late.discard(book)
-        if self.machine.books[book]["state"] != QUIET:
+    def _forget_limit(self, book: int) -> None:
+        """A book that has no bands any more stands at none."""
+        if self.pause_ns.pop(book, None) is not None:
             self._enter(book, QUIET)
 
     def _place(self, book: int) -> None:
@@ -127,7 +125,7 @@ class Breakers:
             low, high = rule.around(self.static[book])
             row["width"] = rule.width(self.static[book])
         row["outer_floor"], row["outer_ceiling"] = low, high
-        move_corridor(self.machine, book)
+        move_corridor(self.machine, book, int(row["last_price"]) or self.static[book])
 
     # ---- something happened
 

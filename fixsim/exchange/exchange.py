@@ -74,7 +74,6 @@ EARLY_AT_ONCE: Final = 16
 REASON_CHARS_MAX: Final = 200
 
 
-
 class Exchange:
     """All state of the venue."""
 
@@ -182,6 +181,7 @@ class Exchange:
         moved = self.listings.adopt(config)
         self.breakers.adopt(config)
         self.phases.adopt(self._coming, moved)
+        self.look()
 
     def admits(self, sender: bytes, target: bytes, address: str) -> Admission:
         """May a Logon of `sender` to `target` from `address` open a link? Changes nothing."""

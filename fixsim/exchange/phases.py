@@ -240,10 +240,9 @@ class Phases:
             if until_ns:
                 self.prolong(book, until_ns)
                 return
-        if self.regular(book) == call.kind:
-            row["until_ns"] = 0  # the schedule has come to a call of this kind meanwhile, and goes on with it until its own end
-        else:
-            self.move(book, self.regular(book))
+        regular = self.regular(book)
+        row["until_ns"] = 0  # where the schedule is in the same call by now, it ends with that one
+        self.move(book, regular)
 
     def _change(self, name: str, change: Change, before: Change | None) -> None:
         """A schedule goes on to its next phase."""

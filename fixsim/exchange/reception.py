@@ -34,6 +34,7 @@ def deliver(exchange: "Exchange", member: Member, event: Deliver) -> None:
         if door is None:
             raise BusinessRejection(BusinessRejectReason.UNSUPPORTED_MESSAGE_TYPE, "Unsupported Message Type")
         door(member, message, event.poss_resend)
+        exchange.look()  # a mass cancel may have cleared a band, too
     except BusinessRejection as refusal:
         body = business_reject(message, refusal.reason, refusal.text)
         exchange.tape.say(member.slot, MsgType.BUSINESS_MESSAGE_REJECT, orders.route_of(message), body)

@@ -21,6 +21,7 @@ from fixsim.exchange.members import EVERYTHING, Member
 from fixsim.exchange.operator.orders import FILTERS, SIDES
 from fixsim.exchange.recovery import carry_out, started_with
 from fixsim.exchange.replay import Digested, Nowhere, Unheard, begun
+from fixsim.exchange.second_breakers import SecondBreakers
 from fixsim.exchange.second_phases import SecondPhases
 from fixsim.exchange.second_risk import SecondRisk
 from fixsim.exchange.tape import Tape
@@ -35,7 +36,7 @@ from fixsim.reference.book import ANY_PRICE
 from fixsim.reference.exchange import ReferenceExchange
 from fixsim.reference.listing import Listing, Permission
 from fixsim.reference.number import show_number
-from fixsim.reference.phases import CONTINUOUS
+from fixsim.reference.phases import CONTINUOUS, Turn
 from fixsim.reference.report import Reply
 from fixsim.reference.sight import Ladder
 
@@ -102,21 +103,12 @@ class Doors(dict[bytes, Door]):
         return super().get(msg_type, self._door)
 
 
-def _check(config: Config) -> None:
-    """The oracle's own breakers interrupt by its own clock, which is not that of a recorded day. Raises UsageError."""
-    if config.market_breaker is not None or any(entry.breaker is not None for entry in config.instruments):
-        raise UsageError("the oracle does not follow circuit breakers through a recorded day; replay it with --engine kernels")
-
-
 class SecondOpinion:
     """One pass over a journal; verbs and attributes are those of `exchange.replay.Replay`."""
 
     def __init__(self, reader: Reader, dictionary: Dictionary, until: Until = THE_END) -> None:
-        """Raises JournalError for a journal that is empty, damaged at its beginning, or not there from the start, UsageError
-        for one whose instruments have breakers.
-        """
+        """Raises JournalError for a journal that is empty, damaged at its beginning, or not there from the start."""
         config = started_with(begun(reader, until))
-        _check(config)
         self.reader, self.until = reader, until
         self.position = self.inbound = self.records = 0
         self.exchange = Exchange(config, Nowhere(0), Unheard(reader), self._fetch, dictionary)
@@ -132,8 +124,10 @@ class SecondOpinion:
         )
         self._permissions: dict[str, Permission] = {}
         self.oracle.permissions = self._permissions
-        SecondPhases(self.exchange, self.oracle, self._say)
-        SecondRisk(self.exchange, self.oracle, self._say)
+        self._phases = SecondPhases(self.exchange, self.oracle)
+        self._breakers = SecondBreakers(self.exchange, self.oracle)
+        SecondRisk(self.exchange, self.oracle)
+        self.oracle.say, self.oracle.tell = self._say, self._tell
 
     @property
     def time_ns(self) -> int:
@@ -231,21 +225,25 @@ class SecondOpinion:
             self._adopt(self.exchange.config)
         elif record.kind == Kind.OPERATOR:
             self._operate(json.loads(bytes(record.payload)))
+            self.exchange.look()
         if record.kind in (Kind.START, Kind.CONFIG, Kind.LINK):
             for member in self.exchange.members.by_name.values():
                 if member.counterparty.permissions != EVERYTHING:
                     self._permissions[member.name.decode("latin-1")] = Permission.of(member.counterparty.permissions)
 
     def _operate(self, said: dict[str, Any]) -> None:
-        """What an operator asks of orders and trades; the exchange has none, and so has answered nothing."""
+        """What an operator asks of orders, trades and sums; the exchange has none, and so has answered nothing."""
         arguments, now_ns = said["arguments"], self.exchange.venue_ns
         if said["verb"] == "cancel-all":
             self._cancel_all(arguments, now_ns)
+        elif said["verb"] == "limits.reset":
+            scope, name = (str(arguments.get(key) or "") for key in ("scope", "name"))
+            self.oracle.risk.reset(scope, name, self.oracle.board.listed)
         elif said["verb"] in ("bust", "correct"):
             terms = [arguments.get(name) for name in ("quantity", "price")] if said["verb"] == "correct" else [None, None]
             if type(arguments.get("match_id")) is int:
                 qty, price = (None if text is None else str(text).encode() for text in terms)
-                self._say(self.oracle.amend(arguments["match_id"], now_ns, qty, price))
+                self.oracle.amend(arguments["match_id"], now_ns, qty, price)
 
     def _cancel_all(self, arguments: dict[str, Any], now_ns: int) -> None:
         given = {name: str(arguments[name]) for name in FILTERS if arguments.get(name) is not None}
@@ -257,19 +255,10 @@ class SecondOpinion:
         if "side" in given:
             which["side"] = bytes([SIDES[given["side"]]])
         if given or arguments.get("all") is True:
-            self._say(self.oracle.cancel_all(now_ns, **which))
+            self.oracle.cancel_all(now_ns, **which)
 
     def _adopt(self, config: Config) -> None:
-        _check(config)
-        board, self.oracle.timestamp_digits = self.oracle.board, config.venue.timestamp_digits
-        board.patterns = [Listing.of(entry) for entry in config.instruments if entry.is_pattern]
-        for symbol in list(board.listed):
-            instrument = config.instrument_for(symbol)
-            if instrument is not None:
-                board.listed[symbol] = Listing.of(instrument)
-        for entry in config.instruments:
-            if not entry.is_pattern:
-                board.create(Listing.of(entry))
+        self.oracle.timestamp_digits = config.venue.timestamp_digits
         self._permissions.clear()
         self._list()
 
@@ -288,14 +277,19 @@ class SecondOpinion:
 
     def _deliver(self, member: Member, message: Message, poss_resend: bool) -> None:
         """An application message in sequence."""
-        self._say(self.oracle.receive(member.name.decode("latin-1"), message.fields, self.exchange.venue_ns))
+        self.oracle.receive(member.name.decode("latin-1"), message.fields, self.exchange.venue_ns)
         self._list()
 
-    def _say(self, replies: list[Reply]) -> None:
-        for session, ((_, msg_type), *fields) in replies:
-            member = self.exchange.members.by_name[session.encode("latin-1")]
-            split = next((at for at, (tag, _) in enumerate(fields) if tag not in ROUTE), len(fields))
-            self._voice.say(member.slot, msg_type, tuple(fields[:split]), tuple(fields[split:]))
+    def _say(self, reply: Reply) -> None:
+        session, ((_, msg_type), *fields) = reply
+        member = self.exchange.members.by_name[session.encode("latin-1")]
+        split = next((at for at, (tag, _) in enumerate(fields) if tag not in ROUTE), len(fields))
+        self._voice.say(member.slot, msg_type, tuple(fields[:split]), tuple(fields[split:]))
+
+    def _tell(self, turn: Turn) -> None:
+        self._list()
+        if not self._phases.tell(turn):
+            self._breakers.tell(turn)
 
     # ---- judging
 

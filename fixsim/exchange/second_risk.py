@@ -3,7 +3,6 @@
 What would be looked up in the tables of orders and owners, wherever `exchange.guard` and `gate` do so, is asked of the oracle.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from fixsim.config import Config
@@ -11,15 +10,14 @@ from fixsim.exchange.exchange import Exchange
 from fixsim.exchange.members import Member
 from fixsim.layout import NEVER
 from fixsim.reference.exchange import ReferenceExchange
-from fixsim.reference.report import Reply
 from fixsim.units import utc_day
 
 
 class SecondRisk:
     """Stands between one exchange and one oracle."""
 
-    def __init__(self, exchange: Exchange, oracle: ReferenceExchange, say: Callable[[list[Reply]], None]) -> None:
-        self.exchange, self.oracle, self.say = exchange, oracle, say
+    def __init__(self, exchange: Exchange, oracle: ReferenceExchange) -> None:
+        self.exchange, self.oracle = exchange, oracle
         guard: Any = exchange.guard
         self._adopt, self._came_back, self._rate_action = guard.adopt, guard.came_back, exchange.gate.rate_action
         self._turn_on, self._turn_off = guard.turn_on, guard.turn_off
@@ -55,9 +53,7 @@ class SecondRisk:
     def turn_on(self, scope: str, name: str) -> int:
         """A kill switch: what rests is the oracle's."""
         self._turn_on(scope, name)
-        replies = self.oracle.kill(scope, name, self.exchange.venue_ns)
-        self.say(replies)
-        return len(replies)
+        return len(self.oracle.kill(scope, name, self.exchange.venue_ns))
 
     def turn_off(self, scope: str, name: str) -> bool:
         """It is lifted."""
@@ -73,13 +69,13 @@ class SecondRisk:
         """The day, the marks, and sessions that did not come back."""
         guard = self.exchange.guard
         guard.day = max(guard.day, utc_day(venue_ns))
-        self.say(self.oracle.look_at_risk(venue_ns))
+        self.oracle.look_at_risk(venue_ns)
         for slot, (at_ns, reason) in sorted(guard.away.items()):
             if at_ns <= venue_ns:
                 del guard.away[slot]
                 member = self.exchange.members.by_slot[slot]
                 keeps_gtc = member.counterparty.cancel_keeps_gtc
-                self.say(self.oracle.gone(_name(member), venue_ns, b"%d" % reason, keeps_gtc=keeps_gtc))
+                self.oracle.gone(_name(member), venue_ns, b"%d" % reason, keeps_gtc=keeps_gtc)
 
     def rate_action(self, member: Member) -> str | None:
         """What is refused because of its rate is refused by the oracle."""

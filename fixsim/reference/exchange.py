@@ -6,19 +6,18 @@ within the day.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import localcontext
 from typing import Final
 
 from fixsim.config.breakers import Breaker, MarketBreaker
 from fixsim.reference import check_order as rules
 from fixsim.reference.book import Book, Fill, Order
-from fixsim.reference.breakers import Breakers
+from fixsim.reference.breakers import Breakers, What
 from fixsim.reference.inquiry import Inquiries
 from fixsim.reference.listing import Board, Listing, Permission
 from fixsim.reference.message import Field, Inbound, Wire
-from fixsim.reference.number import EXACT, read_date, read_number, read_time, show_time, trading_day
+from fixsim.reference.number import read_date, read_number, read_time, show_time, trading_day
 from fixsim.reference.operator import Interventions, Ledger
-from fixsim.reference.phases import CONTINUOUS, HALTED, SHUT, Floor, Happening
+from fixsim.reference.phases import CONTINUOUS, HALTED, SHUT, Floor, Turn
 from fixsim.reference.report import (
     Execution,
     Occasion,
@@ -67,6 +66,7 @@ class ReferenceExchange(Interventions, Sight):
         market_breaker: MarketBreaker | None = None,
         risk: RiskDesk | None = None,
     ) -> None:
+        super().__init__()
         self.board = Board.of(listings)
         self.permissions = permissions or {}
         self.risk = risk or RiskDesk()
@@ -81,7 +81,6 @@ class ReferenceExchange(Interventions, Sight):
         self.order_id = self.exec_id = self.match_id = 0  # the last ones given out
         self.ledger = Ledger()
         self.inquiries = Inquiries(self.board, self.books)
-        self._now_ns = 0
         self._handlers: dict[bytes, Callable[[str, Inbound], Iterable[Reply]]] = {
             b"D": self._new_order,
             b"F": self._cancel,
@@ -99,23 +98,24 @@ class ReferenceExchange(Interventions, Sight):
 
         Raises GarbledMessage for what could not have passed a session layer.
         """
-        self._now_ns = now_ns
-        message = Inbound(wire)
+        return self._speak(self._answers(session, Inbound(wire), now_ns), now_ns)
+
+    def _answers(self, session: str, message: Inbound, now_ns: int) -> Iterator[Reply]:
         if self.risk.says_too_much(session, now_ns) == "reject":
-            return [self._refuse_for_rate(session, message)]
+            yield self._refuse_for_rate(session, message)
+            return
         handler = self._handlers.get(message.msg_type)
         if handler is None:
-            return [Reply(session, business_reject(message, b"3", b"Unsupported Message Type"))]
-        if any(message.get(tag) is None for tag in NEEDED[message.msg_type]):
-            text = b"Conditionally Required Field Missing"
-            return [Reply(session, business_reject(message, b"5", text))]
-        with localcontext(EXACT):
-            self._let_know()
-            return [*handler(session, message), *self._happen(self.breakers.mind(now_ns))]
+            yield Reply(session, business_reject(message, b"3", b"Unsupported Message Type"))
+        elif any(message.get(tag) is None for tag in NEEDED[message.msg_type]):
+            yield Reply(session, business_reject(message, b"5", b"Conditionally Required Field Missing"))
+        else:
+            self.breakers.index.now_ns = now_ns
+            yield from handler(session, message)
+            yield from self._happen(self.breakers.mind(now_ns))
 
     def expire(self, now_ns: int) -> list[Reply]:
         """A new trading day's first deadline: what was good for an earlier date, or until one, is over."""
-        self._now_ns = now_ns
         over = [
             order
             for order in self.open.values()
@@ -125,7 +125,7 @@ class ReferenceExchange(Interventions, Sight):
                 or (order.last_day is not None and order.last_day < trading_day(now_ns))
             )
         ]
-        replies = self._end(over)
+        replies = self._speak(self._end(over), now_ns)
         current = [((order.session, order.cl_ord_id), order) for order in self.open.values()]
         self.names = dict(current)
         return replies
@@ -137,67 +137,56 @@ class ReferenceExchange(Interventions, Sight):
 
     def run_out(self, now_ns: int) -> list[Reply]:
         """A time has come: orders whose ExpireTime(126) is not later are over, the earliest first."""
-        self._now_ns = now_ns
         over = [order for order in self.open.values() if order.until_ns is not None and order.until_ns <= now_ns]
-        return self._end(sorted(over, key=lambda order: (order.until_ns, order.order_id)))
+        return self._speak(self._end(sorted(over, key=lambda order: (order.until_ns, order.order_id))), now_ns)
 
     def end_day(self, symbol: str, day: int, now_ns: int) -> list[Reply]:
         """The trading day `day` of a scheduled instrument is over."""
-        self._now_ns = now_ns
-        return self._end(
-            [
-                order
-                for order in self.open.values()
-                if order.symbol == symbol
-                and (order.time_in_force in FOR_A_DAY or (order.last_day is not None and order.last_day <= day))
-            ]
-        )
+        over = [
+            order
+            for order in self.open.values()
+            if order.symbol == symbol
+            and (order.time_in_force in FOR_A_DAY or (order.last_day is not None and order.last_day <= day))
+        ]
+        return self._speak(self._end(over), now_ns)
 
-    def _end(self, over: Iterable[Order]) -> list[Reply]:
-        replies = []
-        with localcontext(EXACT):
-            for order in over:
-                self._take_out(order, EXPIRED)
-                replies.append(self._report(order, b"C"))
-        return replies
+    def _end(self, over: Iterable[Order]) -> Iterator[Reply]:
+        for order in over:
+            self._take_out(order, EXPIRED)
+            yield self._report(order, b"C")
+
+    def happen(self, happenings: Iterable[What], now_ns: int) -> list[Reply]:
+        """What happens to instruments and orders without a message; nobody looks at bands and index yet, see `look`."""
+        self.breakers.index.now_ns = now_ns
+        return self._speak(self._happen(happenings), now_ns)
+
+    def look(self, now_ns: int) -> list[Reply]:
+        """Breakers look at what has happened."""
+        return self.happen(self.breakers.mind(now_ns), now_ns)
 
     def move(self, symbol: str, phase: str, now_ns: int) -> list[Reply]:
         """The instrument goes on with `phase`, by its name."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            return [*self._moved(symbol, phase)]
-
-    def _moved(self, symbol: str, phase: str) -> Iterator[Reply]:
-        yield from self._happen(self.breakers.leave_call(symbol, phase))
-        yield from self._happen(self.breakers.mind(self._now_ns))
+        return self.happen(self.breakers.leave_call(symbol, phase), now_ns) + self.look(now_ns)
 
     def step(self, symbol: str, phase: str, now_ns: int) -> list[Reply]:
         """The schedule of an instrument goes on to `phase`."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            self._let_know()
-            return [*self._happen(self.breakers.step(symbol, phase, now_ns))]
+        return self.happen(self.breakers.step(symbol, phase, now_ns), now_ns)
 
     def due(self, now_ns: int) -> list[Reply]:
         """A time has come: calls end, windows move, limit states and halts have lasted."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            self._let_know()
-            return [*self._happen(self.breakers.due(now_ns)), *self._happen(self.breakers.mind(now_ns))]
+        return self.happen(self.breakers.due(now_ns), now_ns) + self.look(now_ns)
 
-    def _let_know(self) -> None:
-        for watch in self.breakers.watches.values():
-            watch.now_ns = self._now_ns
-
-    def _happen(self, happenings: Iterable[Happening | Fill]) -> Iterator[Reply]:
+    def _happen(self, happenings: Iterable[What]) -> Iterator[Reply]:
         """Say what happens to orders that nobody asked for."""
         for what in happenings:
             if isinstance(what, Fill):
                 yield from self._trade([what])
-                continue
-            if not what.order.is_open:
-                self.open.pop(what.order.order_id, None)
-            yield self._report(what.order, what.exec_type, reason=what.reason)
+            elif isinstance(what, Turn):
+                self.tell(what)
+            else:
+                if not what.order.is_open:
+                    self.open.pop(what.order.order_id, None)
+                yield self._report(what.order, what.exec_type, reason=what.reason)
 
     @property
     def halted(self) -> set[str]:
@@ -223,7 +212,8 @@ class ReferenceExchange(Interventions, Sight):
         if refusal is None:
             assert listing is not None
             order = self._open_order(session, message, listing)
-            self.risk.accepted(order, message, listing, self.books[listing.symbol], self._now_ns)
+            trades = self.floor.phase(order.symbol) == CONTINUOUS
+            self.risk.accepted(order, message, listing, self.books[order.symbol], self._now_ns, trades=trades)
             order.worst = self.risk.worst(order)
             yield from self._accept(order)
         else:
@@ -254,7 +244,8 @@ class ReferenceExchange(Interventions, Sight):
         if text := rules.wrong_price(message, listing):
             return Refusal(b"99", text)
         book, orders = self.books.get(listing.symbol) or Book(), list(self.open.values())
-        return self.risk.refuse_order(session, message, listing, book, orders, self.board.listed, self._now_ns)
+        trades, board = self.floor.phase(listing.symbol) == CONTINUOUS, self.board.listed
+        return self.risk.refuse_order(session, message, listing, book, orders, board, self._now_ns, trades=trades)
 
     def _refuse(self, session: str, message: Inbound, refusal: Refusal, owner: Order | None) -> Reply:
         occasion = self._occasion(b"8", _id(message), message.route)

@@ -1,19 +1,20 @@
 """What is done to many orders, or to a trade, afterwards: the oracle's cancel-all, mass cancel, bust and correction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any, Final
 
 from fixsim.reference.book import FILLED, NEW, PARTIALLY_FILLED, Book, Order
 from fixsim.reference.check_order import SIDES
 from fixsim.reference.listing import Board
 from fixsim.reference.message import Field, Inbound
-from fixsim.reference.number import EXACT, read_number
+from fixsim.reference.number import read_number
 from fixsim.reference.phases import OPTION
 from fixsim.reference.report import Execution, Occasion, Refusal, Reply
 from fixsim.reference.risk import RiskDesk
+from fixsim.reference.speech import Speaker
 
 CANCELED: Final = b"4"
 SECURITY, ALL = b"1", b"7"
@@ -125,7 +126,7 @@ def restate(order: Order, trade: Trade, qty: Decimal, price: Decimal) -> None:
         order.status = CANCELED
 
 
-class Interventions(ABC):
+class Interventions(Speaker, ABC):
     """What the oracle does besides taking orders, to the orders and trades it has."""
 
     board: Board
@@ -136,7 +137,6 @@ class Interventions(ABC):
     open: dict[int, Order]
     order_id: int
     exec_id: int
-    _now_ns: int
 
     @abstractmethod
     def _take_out(self, order: Order, status: bytes) -> None:
@@ -163,18 +163,14 @@ class Interventions(ABC):
 
     def cancel_all(self, now_ns: int, **which: Any) -> list[Reply]:
         """The exchange cancels the open orders that are meant: `session`, `symbol`, `account`, `side`."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            return [self._withdrawn(order, OPTION) for order in meant(iter(list(self.open.values())), **which)]
+        return self._speak(self._withdraw(meant(iter(self.open.values()), **which), OPTION), now_ns)
 
     def amend(self, match_id: int, now_ns: int, qty: bytes | None = None, price: bytes | None = None) -> list[Reply]:
         """A trade is busted, or corrected to `qty` and `price`; nothing where that cannot be."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            found = self.ledger.ask(match_id, qty, price)
-            if found is None or not all(self._is_known(half.order) for half in found[0].halves):
-                return []
-            return list(self._amended(match_id, *found))
+        found = self.ledger.ask(match_id, qty, price)
+        if found is None or not all(self._is_known(half.order) for half in found[0].halves):
+            return []
+        return self._speak(self._amended(match_id, *found), now_ns)
 
     def _is_known(self, order: Order) -> bool:
         return order.is_open or order in self.names.values()
@@ -194,24 +190,23 @@ class Interventions(ABC):
         self._take_out(order, CANCELED)
         return self._report(order, b"4", reason=reason)
 
+    def _withdraw(self, orders: Iterable[Order], reason: bytes | None) -> Iterator[Reply]:
+        return (self._withdrawn(order, reason) for order in orders)
+
     def look_at_risk(self, now_ns: int) -> list[Reply]:
         """A new day's sums, new marks; what is cancelled because somebody has lost too much."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            lost = self.risk.tick(self.books, self.board.listed, now_ns)
-            return [
-                reply
-                for owner in sorted(lost, key=lambda owner: (SCOPES.index(owner.scope), owner.name))
-                for reply in self._withdraw(owner.scope, owner.name, b"8")
-            ]
+        return self._speak(self._stop_losses(now_ns), now_ns)
+
+    def _stop_losses(self, now_ns: int) -> Iterator[Reply]:
+        lost = self.risk.tick(self.books, self.board.listed, now_ns)
+        for owner in sorted(lost, key=lambda owner: (SCOPES.index(owner.scope), owner.name)):
+            yield from self._withdraw(self._orders_of(owner.scope, owner.name), b"8")
 
     def kill(self, scope: str, name: str, now_ns: int) -> list[Reply]:
         """Turn a kill switch on: whom it names is blocked, and what rests of it is cancelled."""
-        self._now_ns = now_ns
         if (scope, name) not in self.risk.switches:
             self.risk.switches.append((scope, name))
-        with localcontext(EXACT):
-            return self._withdraw(scope, name, b"8")
+        return self._speak(self._withdraw(self._orders_of(scope, name), b"8"), now_ns)
 
     def unkill(self, scope: str, name: str) -> None:
         """Lift it."""
@@ -219,16 +214,15 @@ class Interventions(ABC):
 
     def gone(self, session: str, now_ns: int, reason: bytes, *, keeps_gtc: bool) -> list[Reply]:
         """A session did not come back in time: its orders are cancelled."""
-        self._now_ns = now_ns
-        with localcontext(EXACT):
-            return self._withdraw("session", session, reason, keeps_gtc=keeps_gtc)
-
-    def _withdraw(self, scope: str, name: str, reason: bytes, *, keeps_gtc: bool = False) -> list[Reply]:
-        return [
-            self._withdrawn(order, reason)
-            for order in [order for order in self.open.values() if self.risk.belongs(order, scope, name)]
+        orders = [
+            order
+            for order in self._orders_of("session", session)
             if not (keeps_gtc and order.time_in_force == GOOD_TILL_CANCEL)
         ]
+        return self._speak(self._withdraw(orders, reason), now_ns)
+
+    def _orders_of(self, scope: str, name: str) -> list[Order]:
+        return [order for order in self.open.values() if self.risk.belongs(order, scope, name)]
 
     def _mass_cancel(self, session: str, message: Inbound) -> Iterator[Reply]:
         refusal = refuse_mass_cancel(message, self.board)
@@ -238,5 +232,4 @@ class Interventions(ABC):
             symbol = message.symbol if message.get(530) == SECURITY else None
             orders = meant(iter(self.open.values()), session=session, symbol=symbol, side=message.get(54))
         yield Reply(session, mass_cancel_report(message, self.order_id, len(orders), refusal, self._time()))
-        for order in orders:
-            yield self._withdrawn(order, None)
+        yield from self._withdraw(orders, None)

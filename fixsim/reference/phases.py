@@ -41,6 +41,24 @@ class Happening(NamedTuple):
     reason: bytes | None = None
 
 
+class Turn(NamedTuple):
+    """Something an instrument does that is no order's affair, for whoever tells it.
+
+    `what` is *phase* (it goes on with `phase`), *prolonged* or *ends* (its call goes on until `until_ns`, or is over then),
+    *limit-state*, *ready*, *called*, *extended* and *halted* (what its breaker does), or, of no symbol, *market-halted* and
+    *market-open*.
+    """
+
+    what: str
+    symbol: str = ""
+    phase: str = ""
+    until_ns: int | None = None
+    #: It was halted before.
+    resumed: bool = False
+    #: Of a halt of the market, from 1.
+    level: int = 0
+
+
 @dataclass
 class Floor:
     """The state beside the books, by symbol."""

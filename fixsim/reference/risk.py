@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from fixsim.config import Limits
-from fixsim.reference.book import BUY, Book, Order
+from fixsim.reference.book import ANY_PRICE, BUY, Book, Order
 from fixsim.reference.listing import Listing, covers
 from fixsim.reference.message import Inbound
 from fixsim.reference.number import read_number
@@ -145,12 +145,12 @@ class RiskDesk:
         return price * qty * self.rates.get(listing.currency, Decimal(0))
 
     def market_worth(
-        self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal
+        self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal, trades: bool
     ) -> tuple[Decimal, bool]:
-        """The price a market order is counted at, and whether it may not trade beyond it."""
+        """The price a market order is counted at, and whether it may not trade beyond it; `trades` is whether it would now."""
         opposite = book.asks if side == BUY else book.bids
         levels = [(price, sum(maker.leaves for maker in queue)) for price, queue in opposite]
-        if not levels:
+        if not levels or not trades:
             last = book.last_trade[0] if book.last_trade else Decimal(0)
             return max(last, self.marks.get(listing.symbol, Decimal(0))), False
         best = levels[0][0]
@@ -180,9 +180,9 @@ class RiskDesk:
             return b"Price(44) is below the lowest allowed"
         if any(entry.price_max is not None and price > entry.price_max for entry in limits):
             return b"Price(44) is above the highest allowed"
-        bids, asks = [level for level, _ in book.bids], [level for level, _ in book.asks]
+        bid, ask = (next((price for price, _ in side), ANY_PRICE) for side in (book.bids, book.asks))
         last = book.last_trade[0] if book.last_trade else None
-        middle = (bids[0] + asks[0]) / 2 if bids and asks else None
+        middle = (bid + ask) / 2 if ANY_PRICE not in (bid, ask) else None  # there is none of market orders
         for key, around, text in (
             ("collar_static_bps", listing.reference_price, b"the reference price"),
             ("collar_last_bps", last, b"the last trade"),
@@ -286,7 +286,7 @@ class RiskDesk:
 
     def refuse_order(
         self, session: str, message: Inbound, listing: Listing, book: Book, orders: list[Order], board: Mapping[str, Listing],
-        now_ns: int,
+        now_ns: int, *, trades: bool,
     ) -> Refusal | None:  # fmt: skip
         """What stands against a new order, which is good by itself."""
         owners = list(self.owners_of(session, message.get(1), listing.symbol))
@@ -302,7 +302,7 @@ class RiskDesk:
                 return Refusal(b"99", text)
             worth = price
         else:
-            worth, _ = self.market_worth(owners, listing, book, side, qty)
+            worth, _ = self.market_worth(owners, listing, book, side, qty, trades)
         value = self.value(listing, worth, qty)
         if text := self.too_large(owners, qty, value):
             return Refusal(b"3", text)
@@ -358,14 +358,14 @@ class RiskDesk:
         if listing.reference_price is not None:
             self.marks.setdefault(listing.symbol, listing.reference_price)
 
-    def accepted(self, order: Order, message: Inbound, listing: Listing, book: Book, now_ns: int) -> None:
+    def accepted(self, order: Order, message: Inbound, listing: Listing, book: Book, now_ns: int, *, trades: bool) -> None:
         """A new order, before it trades."""
         self._mark_first(listing)
         owners = self._of(order)
         if not owners:
             return
         if order.price is None:
-            self.worth[order.order_id], guarded = self.market_worth(owners, listing, book, order.side, order.qty)
+            self.worth[order.order_id], guarded = self.market_worth(owners, listing, book, order.side, order.qty, trades)
             if guarded:
                 self.guarded.add(order.order_id)
         else:
@@ -427,8 +427,7 @@ class RiskDesk:
         if now_ns // DAY_NS > self.day:
             self.day = now_ns // DAY_NS
             for owner in self.owners.values():
-                owner.opening, owner.spent, owner.stopped = self._net(owner, board), Decimal(0), False
-                owner.requests = owner.trades = 0
+                self._begin_day(owner, board)
         if not self.is_due(books, now_ns):
             return []
         self.marked_ns = now_ns
@@ -439,6 +438,16 @@ class RiskDesk:
         for owner in lost:
             owner.stopped = True
         return lost
+
+    def reset(self, scope: str, name: str, board: Mapping[str, Listing]) -> None:
+        """The day of one owner begins anew, if any limits are known of it."""
+        owner = self.owners.get((scope, name))
+        if owner is not None and self.limits_for(scope, name) is not None:
+            self._begin_day(owner, board)
+
+    def _begin_day(self, owner: Owner, board: Mapping[str, Listing]) -> None:
+        owner.opening, owner.spent, owner.stopped = self._net(owner, board), Decimal(0), False
+        owner.requests = owner.trades = 0
 
     def _has_lost(self, owner: Owner, board: Mapping[str, Listing]) -> bool:
         most = owner.limits.daily_loss_max

@@ -26,7 +26,7 @@ class Venue:
         self.book: Any = self.machine.books[0]
         self.book["corridor"], self.book["outer_floor"], self.book["outer_ceiling"] = kind, floor, ceiling
         self.book["width"], self.book["last_price"] = width, last
-        move_corridor(self.machine, 0)
+        move_corridor(self.machine, 0, last)
         self.core: Any = self.machine.core[0]
         self.count = 0
 

@@ -79,43 +79,12 @@ def config_of(kind: str) -> Config:
     )  # fmt: skip
 
 
-class Guarded(Twins):
-    """Twins whose instruments are stopped when their prices run away."""
+class Talk:
+    """What sessions say: orders, and cancels and replaces of what was said before."""
 
-    def __init__(self, kind: str) -> None:
-        config, profile = config_of(kind), KINDS[kind]
-        self.stage = Stage(config)
-        self.stage.log_on(*SESSIONS)
-        self.oracle = ReferenceExchange(
-            [Listing.of(instrument) for instrument in config.instruments],
-            breakers={} if profile is None else dict.fromkeys(SYMBOLS, profile),
-            market_breaker=config.market_breaker,
-        )
-        self.checker = None
-        self.story: list[str] = []
+    def __init__(self) -> None:
+        #: Whose, ClOrdID(11), symbol and side of everything that was sent.
         self.ids: list[tuple[int, bytes, bytes, bytes]] = []
-        #: How often something was stopped: an instrument in continuous trading, or an order that was repriced.
-        self.stops = 0
-
-    def play(self, moves: list[Move]) -> None:
-        """Let all of them happen; phases and books are compared after each."""
-        for number, move in enumerate(moves, 1):
-            trading = self.trading()
-            if move.verb == "wait":
-                self.wait(WAITS_S[move.target % len(WAITS_S)])
-            elif move.verb == "operator":
-                self.happen(Order("phase", SYMBOLS[move.symbol], OPERATORS[move.target % len(OPERATORS)]))
-            else:
-                self.happen(self.message(number, move))
-            if move.verb != "operator":
-                self.stops += len(trading - self.trading()) + sum("378=3" in line for line in self.story[-20:])
-            self.compare_books()
-            self.compare_phases()
-        assert state_digest(rehearsed(self.stage.writer.batches)) == state_digest(self.stage.exchange)
-
-    def trading(self) -> set[str]:
-        """Instruments in continuous trading."""
-        return {symbol for symbol in SYMBOLS if self.oracle.floor.phase(symbol) == "continuous"}
 
     def message(self, number: int, move: Move) -> tuple[str, list[Field]]:
         """A move as the message of a session."""
@@ -134,6 +103,45 @@ class Guarded(Twins):
             fields += [(40, terms[0]), (59, terms[1])] if fields[0][1] == b"D" else [(40, b"2")]
             fields += [(44, price)] if terms[0] == b"2" else []
         return SESSIONS[owner], fields
+
+
+class Guarded(Twins):
+    """Twins whose instruments are stopped when their prices run away."""
+
+    def __init__(self, kind: str) -> None:
+        config, profile = config_of(kind), KINDS[kind]
+        self.stage = Stage(config)
+        self.stage.log_on(*SESSIONS)
+        self.oracle = ReferenceExchange(
+            [Listing.of(instrument) for instrument in config.instruments],
+            breakers={} if profile is None else dict.fromkeys(SYMBOLS, profile),
+            market_breaker=config.market_breaker,
+        )
+        self.checker = None
+        self.story: list[str] = []
+        self.talk = Talk()
+        #: How often something was stopped: an instrument in continuous trading, or an order that was repriced.
+        self.stops = 0
+
+    def play(self, moves: list[Move]) -> None:
+        """Let all of them happen; phases and books are compared after each."""
+        for number, move in enumerate(moves, 1):
+            trading = self.trading()
+            if move.verb == "wait":
+                self.wait(WAITS_S[move.target % len(WAITS_S)])
+            elif move.verb == "operator":
+                self.happen(Order("phase", SYMBOLS[move.symbol], OPERATORS[move.target % len(OPERATORS)]))
+            else:
+                self.happen(self.talk.message(number, move))
+            if move.verb != "operator":
+                self.stops += len(trading - self.trading()) + sum("378=3" in line for line in self.story[-20:])
+            self.compare_books()
+            self.compare_phases()
+        assert state_digest(rehearsed(self.stage.writer.batches)) == state_digest(self.stage.exchange)
+
+    def trading(self) -> set[str]:
+        """Instruments in continuous trading."""
+        return {symbol for symbol in SYMBOLS if self.oracle.floor.phase(symbol) == "continuous"}
 
     def wait(self, seconds: float) -> None:
         """Time passes, and stops at everything that is due."""

@@ -1,5 +1,6 @@
 """What a client lives through when a breaker acts: every message, in order, on a clock that the test moves."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -7,12 +8,12 @@ from typing import Any
 import pytest
 
 from exchange.stage import Field, Said, Stage, rehearsed, small_config
-from exchange.test_reload import reload
-from fixsim.config import Instrument
-from fixsim.config.breakers import Breaker, MarketBreaker
+from fixsim.config import Config, Instrument, Limits
+from fixsim.config.breakers import PROFILES, Breaker, MarketBreaker
 from fixsim.exchange.breakers import STATES
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.names import NAMES
+from fixsim.exchange.payloads import config_payload
 
 SECOND_NS = 1_000_000_000
 BUY, SELL = b"1", b"2"
@@ -23,7 +24,12 @@ class Day:
     """Two sessions on instruments that begin at 100.00."""
 
     def __init__(
-        self, breaker: Breaker | str | None, symbols: tuple[str, ...] = ("AAA",), market: MarketBreaker | None = None
+        self,
+        breaker: Breaker | str | None,
+        symbols: tuple[str, ...] = ("AAA",),
+        market: MarketBreaker | None = None,
+        limits: tuple[Limits, ...] = (),
+        opened: Callable[[Config], Stage] = Stage,
     ) -> None:
         name = breaker.name if isinstance(breaker, Breaker) else breaker
         instruments = tuple(
@@ -33,8 +39,8 @@ class Day:
             for symbol in symbols
         )
         breakers = (breaker,) if isinstance(breaker, Breaker) else ()
-        config = replace(small_config(), instruments=instruments, breakers=breakers, market_breaker=market)
-        self.stage = Stage(config)
+        config = replace(small_config(), instruments=instruments, breakers=breakers, market_breaker=market, limits=limits)
+        self.stage = opened(config)
         self.stage.log_on("MAKER", "TAKER")
         self.count = 0
 
@@ -262,6 +268,17 @@ def test_a_limit_state_that_is_left_in_time_pauses_nothing() -> None:
     assert day.phase() == "volatility-auction"
 
 
+def test_a_mass_cancel_leaves_a_limit_state_as_a_cancel_does() -> None:
+    day = Day("luld-tier-1")
+    day.bids("105.00")
+    assert day.state == "at-limit"
+    day.stage.say("MAKER", [(35, b"q"), (11, b"Q"), (530, b"7"), (60, NOON)])
+    assert day.state == "quiet"
+    day.wait(20)
+    assert (day.phase(), day.state) == ("continuous", "quiet"), "nothing stands at the band: nothing is paused"
+    day.replayed()
+
+
 def test_bands_follow_the_mean_of_five_minutes_from_one_per_cent_on() -> None:
     day = Day("luld-tier-1")
     day.asks("100.50")
@@ -313,17 +330,49 @@ def test_what_a_call_leaves_beyond_the_band_is_repriced_when_trading_goes_on() -
     day.replayed()
 
 
-def test_a_breaker_that_is_taken_away_stops_nothing_any_more() -> None:
-    day = Day("luld-tier-1")
-    day.asks("104.00")
-    day.order("TAKER", BUY, "110.00", 20)
-    day.asks("106.00")
-    assert day.state == "at-limit"
+# ---------------------------------------------------------------- another configuration
+
+
+def reload(day: Day, breaker: Breaker | None) -> list[Said]:
+    """The instrument gets another breaker, or none."""
     config = day.stage.config
-    reload(day.stage, replace(config, instruments=(replace(config.instruments[0], breaker=None),)))
-    assert day.state == "quiet"
-    day.wait(60)
-    assert day.phase() == "continuous"
-    reload(day.stage, config)
-    assert day.state in ("quiet", "at-limit")
+    (entry,) = config.instruments
+    fresh = replace(entry, breaker=None if breaker is None else breaker.name)
+    changed = replace(config, instruments=(fresh,), breakers=() if breaker is None else (breaker,))
+    day.exchange.reload(changed, config_payload(changed, "test", "practice", day.exchange.venue_ns), day.stage.now_ns)
+    return day.stage.drain()
+
+
+@pytest.mark.parametrize("after", [None, CORRIDOR])
+def test_a_breaker_that_goes_takes_its_limit_state_with_it(after: Breaker | None) -> None:
+    day = Day("luld-tier-1")
+    day.stage.say("TAKER", [(35, b"e"), (324, b"S"), (55, b"AAA"), (263, b"1")])
+    day.bids("105.00")
+    said = reload(day, after)
+    assert [dict(fields)[326] for _, fields in said] == [b"17"], "whoever heard that it stands there hears that it does not"
+    day.wait(20)
+    assert (day.phase(), day.state) == ("continuous", "quiet")
     day.replayed()
+
+
+def test_a_narrower_band_of_another_configuration_takes_waiting_orders_with_it() -> None:
+    day = Day("luld-tier-2")
+    day.bids("108.00")
+    assert day.state == "quiet"
+    said = reload(day, replace(PROFILES["luld-tier-1"], name="narrower"))
+    assert lines(said) == ["MAKER 1 D 39=0 14=0 151=10 44=105.00 378=3"]
+    assert (day.bounds, day.state) == (("95.00", "105.00"), "at-limit")
+    day.replayed()
+
+
+# ---------------------------------------------------------------- beside limits
+
+
+def test_before_the_first_trade_a_breaker_makes_no_last_price_for_limits() -> None:
+    """A collar is around the last trade; what the corridor begins with is none."""
+    day = Day(CORRIDOR, limits=(Limits("session", "*", collar_last_bps=50, daily_loss_max=Decimal(100)),))
+    assert day.exchange.next_appointment_ns() > day.stage.now_ns + 3_600 * SECOND_NS, "no mark is due"
+    assert happened(day.order("TAKER", BUY, "98.00", 10)) == ["TAKER 1 0"]
+    day.order("MAKER", SELL, "98.00", 5)
+    assert happened(day.order("TAKER", BUY, "97.00", 10)) == ["TAKER 3 8"]
+    assert day.bounds == ("96.04", "99.96")

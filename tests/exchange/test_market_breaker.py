@@ -15,6 +15,7 @@ from fixsim.config.breakers import LEVELS, Constituent, Level, MarketBreaker
 from fixsim.config.schedules import Schedule, Step
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.names import NAMES
+from fixsim.reference.watch import Index
 
 SECOND_NS = 1_000_000_000
 BUY, SELL = b"1", b"2"
@@ -238,3 +239,18 @@ def test_a_constituent_that_comes_or_goes_is_no_fall() -> None:
     day.order("TAKER", SELL, "90.00", 5, symbol="CCC")
     assert day.phase() == "halted", "the fall from before, and this one"
     day.replayed()
+
+
+def test_the_oracle_goes_on_with_another_index_from_the_same_fall() -> None:
+    index = Index(None)
+    for parts, prices, base in (
+        ({"AAA": 2, "BBB": 1}, {"AAA": "100", "BBB": "100"}, "300"),
+        ({"AAA": 2, "BBB": 1}, {"AAA": "98", "BBB": "100"}, "300"),
+        ({"AAA": 2}, {"AAA": "98"}, "198.64"),
+        ({}, {}, "0"),
+        ({"BBB": 1}, {"BBB": "100"}, "100"),
+    ):
+        index.choose(MarketBreaker(tuple(Constituent(*part) for part in parts.items()), LEVELS) if parts else None)
+        if parts:
+            index.count({symbol: Decimal(price) for symbol, price in prices.items()}, Decimal("0.01"))
+        assert index.base == Decimal(base)

@@ -74,6 +74,20 @@ def test_dynamic_collars_follow_the_last_trade_and_the_middle() -> None:
     assert trading.sell("BRAVO", 1, "50.50") == NEW
 
 
+def test_market_orders_that_gather_have_no_middle_and_no_worst_price_but_the_mark() -> None:
+    """In a call they stand in front of every limit: no price can be read off them."""
+    trading = Trading(session(collar_mid_bps=100), instrument(order_notional_max="500"))
+    trading.stage.command("phase", symbol="AAPL", phase="volatility-auction")
+    assert trading.buy("ALPHA", 1, "10.00") == NEW
+    assert trading.sell("ALPHA", 1, "10.00") == NEW
+    assert trading.sell("ALPHA", 1, "10.11") == "Price(44) is too far from the middle of the book"
+    assert trading.sell("ALPHA", 50) == NEW  # 50 at the reference price of 10.00
+    assert trading.buy("ALPHA", 51) == "Order value exceeds the risk limit"
+    assert trading.buy("ALPHA", 1, "10.11") == NEW
+    assert trading.buy("ALPHA", 50) == NEW
+    assert trading.sell("ALPHA", 1, "9.00") == NEW
+
+
 def test_a_market_order_goes_no_further_than_its_protection() -> None:
     trading = Trading(instrument(protection_ticks=5))
     for price in ("10.00", "10.05", "10.06"):

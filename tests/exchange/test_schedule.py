@@ -151,6 +151,18 @@ def test_calls_of_a_schedule_end_by_chance_and_only_they() -> None:
     assert "03-28 08:00:00" <= opened <= "03-28 08:00:30"
 
 
+def test_a_call_whose_end_comes_in_the_same_call_of_the_schedule_goes_on_with_that_one() -> None:
+    """Somebody began it early: a moment comes at which it is over and the schedule says the same phase."""
+    stage = scheduled_stage("2024-03-28 11:55:00")
+    assert stage.command("phase", symbol="AAPL", phase="volatility-auction", seconds=360)["ok"]
+    run_until(stage, "2024-03-28 12:01:30")
+    shown_then = stage.command("phase", symbol="AAPL")
+    assert (shown_then["phase"], shown_then["until"]) == ("volatility-auction", None)
+    run_until(stage, "2024-03-28 12:02:31")
+    assert stage.command("phase", symbol="AAPL")["phase"] == "continuous"
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
+
+
 def test_a_day_order_expires_at_the_close_of_its_instrument_and_not_at_midnight() -> None:
     stage = scheduled_stage("2024-03-28 10:00:00")
     stage.say("ALPHA", order("DAY", "buy", 5, "10.00"))

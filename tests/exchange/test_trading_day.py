@@ -46,22 +46,26 @@ def small_day() -> Config:
 class RandomDay:
     """24 hours from a seed, on a clock that an operator drives; what was seen is counted."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, stage: Stage | None = None) -> None:
         self.random = Random(seed)
-        self.stage = Stage(small_day(), now_ns=MIDNIGHT_NS, clock_start_ns=MIDNIGHT_NS)
+        self.stage = stage or Stage(small_day(), now_ns=MIDNIGHT_NS, clock_start_ns=MIDNIGHT_NS)
         self.stage.log_on(*SESSIONS)
         self.listings = list(self.stage.exchange.listings.by_symbol.values())
         #: By symbol and phase, by symbol and state of its breaker, and by type of message.
         self.seen: Counter[tuple[str, str]] = Counter()
         self.sent: list[tuple[str, bytes, bytes, bytes]] = []
+        self.subscribe()
+
+    def subscribe(self) -> None:
+        """CLOCK hears of every instrument and trading session."""
         for listing in self.listings:
             self.stage.say("CLOCK", [(35, b"e"), (324, listing.symbol), (55, listing.symbol), (263, b"1")])
         self.stage.say("CLOCK", [(35, b"g"), (335, b"G"), (263, b"1")])
 
-    def run(self) -> None:
+    def run(self, moves: int = MOVES) -> None:
         """From midnight to midnight."""
         begin, end = BUSY_NS
-        moments = sorted(self.random.randrange(begin, end) for _ in range(MOVES))
+        moments = sorted(self.random.randrange(begin, end) for _ in range(moves))
         for number, moment_ns in enumerate(moments, 1):
             self.drive(MIDNIGHT_NS + moment_ns)
             session, fields = self.message(number)

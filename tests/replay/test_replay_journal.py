@@ -3,11 +3,10 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exchange.stage import DAY_NS, small_config
+from exchange.stage import DAY_NS
 
 from fixsim.exchange.course import Until
 from fixsim.exchange.digest import state_digest
@@ -231,15 +230,6 @@ def test_a_flipped_bit_is_damage_with_a_position(day: Day, tmp_path: Path, fixsi
 def test_a_mistake_is_one_line_and_exit_code_2(arguments: tuple[str, ...], said: str, day: Day, fixsim: Fixsim) -> None:
     code, _, err = fixsim("replay", day[0], *arguments)
     assert code == 2 and said in err and err.count("\n") == 1
-
-
-def test_the_oracle_refuses_a_day_with_breakers(tmp_path: Path, fixsim: Fixsim) -> None:
-    config = small_config()
-    nervous = replace(config.instruments[1], breaker="luld-tier-1")
-    Recording(tmp_path, replace(config, instruments=(config.instruments[0], nervous))).close()
-    code, out, err = fixsim("replay", tmp_path, "--engine", "oracle")
-    assert (code, out) == (2, "") and "circuit breakers" in err and err.count("\n") == 1
-    assert fixsim("replay", tmp_path)[0] == 0
 
 
 def test_where_there_is_nothing_to_replay(tmp_path: Path, fixsim: Fixsim, day: Day) -> None:
