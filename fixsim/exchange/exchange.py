@@ -19,7 +19,7 @@ from fixsim.engine.batch import BREAK, FULL, LARGE, run_frames
 from fixsim.engine.book import DONE, HELD, MORE
 from fixsim.engine.machine import Machine, new_machine
 from fixsim.errors import GarbledMessage
-from fixsim.exchange import secrets
+from fixsim.exchange import secrets, wall
 from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.amendments import Amendments
 from fixsim.exchange.auction import Auctions
@@ -72,7 +72,6 @@ WORK_BYTES: Final = 1_024
 EARLY_AT_ONCE: Final = 16
 #: What a LINK record keeps of why a connection was lost: it may be the peer's own text.
 REASON_CHARS_MAX: Final = 200
-
 
 
 class Exchange:
@@ -363,13 +362,10 @@ class Exchange:
         self.tape.tell_venue_time()
 
     def next_deadline_ns(self) -> int:
-        """When `tick` should be called next, ns."""
+        """When `tick` should be called next, ns of the wall."""
         if self._postponed:
             return self.tape.now_ns
-        appointment_ns = self.next_appointment_ns()
-        if self.core["venue_ns"] and appointment_ns > self.core["venue_ns"]:
-            appointment_ns = NEVER  # an operator moves that clock
-        return min(self.deadlines.next_ns(), appointment_ns)
+        return min(self.deadlines.next_ns(), wall.shows_ns(self, self.next_appointment_ns()))
 
     def tick(self, now_ns: int) -> None:
         """A deadline may be due. Nothing is recorded when none is."""
