@@ -451,9 +451,10 @@ class Exchange:
         self.look()
         return answer
 
-    def log_out(self, member: Member, text: str) -> None:
-        """Start a Logout of one session."""
+    def log_out(self, member: Member, text: str, *, put_out: bool = False) -> None:
+        """Start a Logout of one session; `put_out`, and to its orders that is a lost connection."""
         self.make_room()
+        member.put_out |= put_out and member.is_logged_on
         member.session.logout(text.encode() or None, self.tape.now_ns)
         self._drain(member)
 

@@ -153,7 +153,8 @@ class Guard:
 
     def left(self, member: Member, venue_ns: int) -> None:
         """A session has no connection any more."""
-        logged_out, member.logged_out = member.logged_out, False
+        logged_out = member.logged_out and not member.put_out
+        member.logged_out = member.put_out = False
         wanted = member.counterparty.cancel_on_logout if logged_out else member.counterparty.cancel_on_disconnect
         if wanted and self.has_open(member):
             at_ns = venue_ns + int(member.counterparty.cancel_grace_s * NS_PER_S)
