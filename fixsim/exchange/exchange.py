@@ -376,6 +376,8 @@ class Exchange:
         self.keep_appointments()
         for member in self.deadlines.due(now_ns):
             self.make_room()
+            if self.gate.waits(member):
+                member.session.heard(now_ns)  # its silence is ours: we do not read what it says
             member.session.tick(now_ns)
             self._drain(member)
         for link, token in sorted(self._postponed.items()):

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from exchange.limited import Trading
-from exchange.stage import DAY_NS, rehearsed, replayed
+from exchange.limited import Trading, limited
+from exchange.stage import DAY_NS, Stage, rehearsed, replayed
 from fixsim.config import Limits
 from fixsim.exchange.digest import state_digest
 
+#: 2030-05-06 08:00 UTC, ahead of the wall of these tests.
+AHEAD_NS = 1_904_284_800_000_000_000
 NEW, REPLACED, CANCELED = "0", "5", "4"
 
 
@@ -272,6 +274,41 @@ def test_messages_beyond_the_rate_wait_outside_where_that_is_asked_for() -> None
     assert stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns + 99_999_999) == 0
     stage.now_ns += 100_000_000
     assert stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns) == len(frames[2])
+
+
+def test_who_waits_outside_while_the_clock_stands_is_not_silent_and_may_come_and_leave() -> None:
+    limits = session(message_rate=1, message_burst=1, message_rate_action="queue")
+    stage = Stage(limited(limits), clock_start_ns=AHEAD_NS)
+    stage.log_on("ALPHA", heartbeat_s=10)
+    order = [(55, b"AAPL"), (54, b"1"), (60, b"20240102-10:00:00"), (38, b"1"), (40, b"2"), (44, b"1.00")]
+    buffer = bytearray(b"".join(stage.frame("ALPHA", [(35, b"D"), (11, b"Q%d" % number), *order]) for number in range(2)))
+    buffer += stage.frame("ALPHA", [(35, b"0")])
+    del buffer[: stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns)]
+    stage.drain()
+    end_ns, said = stage.now_ns + 100_000_000_000, []
+    while stage.exchange.next_deadline_ns() <= end_ns:
+        said += stage.tick(stage.exchange.next_deadline_ns())
+        assert stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns) == 0
+    assert [told for _, told in said] == [[(35, b"0")]] * 10
+    stage.command("clock.advance", by_ns=1_000_000_000)
+    del buffer[: stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns)]
+    assert [dict(told)[11] for _, told in stage.drain()] == [b"Q1"]
+    stage.command("sessions.disconnect", session="ALPHA")
+    stage.numbers["ALPHA"] -= 1  # its heartbeat, which waits, is thrown away with the connection
+    assert stage.say("ALPHA", [(35, b"5")]) == []
+    ((link, _),) = stage.exchange.take_closings()
+    stage.exchange.lose_link(link, "over", stage.now_ns)
+    stage.log_on("ALPHA")
+    assert stage.exchange.members.by_name[b"ALPHA"].is_logged_on
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
+
+
+def test_who_may_be_read_and_is_silent_is_given_up() -> None:
+    stage = Stage(limited(session(message_rate=1, message_burst=2, message_rate_action="queue")), clock_start_ns=AHEAD_NS)
+    stage.log_on("ALPHA", heartbeat_s=10)
+    while stage.exchange.next_deadline_ns() <= stage.now_ns + 100_000_000_000:
+        stage.tick(stage.exchange.next_deadline_ns())
+    assert [reason for _, reason in stage.exchange.take_closings()] == ["the peer is silent, TestRequest was not answered"]
 
 
 def test_orders_need_trades_beside_them() -> None:
