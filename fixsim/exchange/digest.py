@@ -49,7 +49,7 @@ DIGESTED: Final = {
     "Conversation": CONVERSATION,
     "Gap": GAP,
     "Timers": TIMERS,
-    "Member": ("name", "slot", "restarts_when_lost", "logged_out"),
+    "Member": ("name", "slot", "restarts_when_lost", "logged_out", "put_out"),
     "Risk": ("names", "marked_ns"),
     "Guard": ("switches", "away", "day"),
     "Exchange": ("links", "reset_at_ns", "_postponed"),

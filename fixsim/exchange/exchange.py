@@ -19,7 +19,7 @@ from fixsim.engine.batch import BREAK, FULL, LARGE, run_frames
 from fixsim.engine.book import DONE, HELD, MORE
 from fixsim.engine.machine import Machine, new_machine
 from fixsim.errors import GarbledMessage
-from fixsim.exchange import secrets
+from fixsim.exchange import secrets, wall
 from fixsim.exchange.agenda import Agenda, Place
 from fixsim.exchange.amendments import Amendments
 from fixsim.exchange.auction import Auctions
@@ -363,13 +363,10 @@ class Exchange:
         self.tape.tell_venue_time()
 
     def next_deadline_ns(self) -> int:
-        """When `tick` should be called next, ns."""
+        """When `tick` should be called next, ns of the wall."""
         if self._postponed:
             return self.tape.now_ns
-        appointment_ns = self.next_appointment_ns()
-        if self.core["venue_ns"] and appointment_ns > self.core["venue_ns"]:
-            appointment_ns = NEVER  # an operator moves that clock
-        return min(self.deadlines.next_ns(), appointment_ns)
+        return min(self.deadlines.next_ns(), wall.shows_ns(self, self.next_appointment_ns()))
 
     def tick(self, now_ns: int) -> None:
         """A deadline may be due. Nothing is recorded when none is."""
@@ -380,6 +377,8 @@ class Exchange:
         self.keep_appointments()
         for member in self.deadlines.due(now_ns):
             self.make_room()
+            if self.gate.waits(member):
+                member.session.heard(now_ns)  # its silence is ours: we do not read what it says
             member.session.tick(now_ns)
             self._drain(member)
         for link, token in sorted(self._postponed.items()):
@@ -455,9 +454,10 @@ class Exchange:
         self.look()
         return answer
 
-    def log_out(self, member: Member, text: str) -> None:
-        """Start a Logout of one session."""
+    def log_out(self, member: Member, text: str, *, put_out: bool = False) -> None:
+        """Start a Logout of one session; `put_out`, and to its orders that is a lost connection."""
         self.make_room()
+        member.put_out |= put_out and member.is_logged_on
         member.session.logout(text.encode() or None, self.tape.now_ns)
         self._drain(member)
 

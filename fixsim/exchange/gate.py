@@ -174,8 +174,8 @@ class Gate:
         engine_risk.take_message_token(self.risk.machine, member.slot)
 
     def waits(self, member: Member) -> bool:
-        """Is nothing of the session taken until its bucket has refilled?"""
-        return self.rate_action(member) == "queue"
+        """Is nothing of the session taken until its bucket has refilled? Whoever comes or leaves has no order to wait with."""
+        return member.is_logged_on and self.rate_action(member) == "queue"
 
     def missing_ns(self, member: Member, venue_ns: int) -> int:
         """How long a session that waits has to, ns."""

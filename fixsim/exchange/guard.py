@@ -72,9 +72,16 @@ class Guard:
 
     def marks_ns(self) -> int:
         """When positions are valued anew: an interval after the last time, once a price has moved."""
-        if not self.risk.values_positions or not self._moved().any():
-            return NEVER
-        return self.risk.marked_ns + self.risk.config.risk.mark_interval_ms * NS_PER_MS
+        ripe_ns = self.ripe_ns()
+        return ripe_ns if ripe_ns != NEVER and self._moved().any() else NEVER
+
+    def ripe_ns(self) -> int:
+        """Venue time from which on the next price that moves is looked at at once, NEVER while nothing is valued."""
+        return self.risk.marked_ns + self.interval_ns() if self.risk.values_positions else NEVER
+
+    def interval_ns(self) -> int:
+        """How long prices may move before they are looked at."""
+        return self.risk.config.risk.mark_interval_ms * NS_PER_MS
 
     def _mark(self, venue_ns: int) -> None:
         """Value positions at the last trades; who has lost too much today is stopped."""
@@ -146,7 +153,8 @@ class Guard:
 
     def left(self, member: Member, venue_ns: int) -> None:
         """A session has no connection any more."""
-        logged_out, member.logged_out = member.logged_out, False
+        logged_out = member.logged_out and not member.put_out
+        member.logged_out = member.put_out = False
         wanted = member.counterparty.cancel_on_logout if logged_out else member.counterparty.cancel_on_disconnect
         if wanted and self.has_open(member):
             at_ns = venue_ns + int(member.counterparty.cancel_grace_s * NS_PER_S)

@@ -56,6 +56,8 @@ class Member:
         self.restarts_when_lost = False
         #: Its connection, which still is, has ended by a Logout that was answered.
         self.logged_out = False
+        #: That Logout was ours, and against its will: it has not left in good order.
+        self.put_out = False
         #: Deadline under which the exchange has noted it, ns.
         self.noted_ns = NEVER
 

@@ -26,7 +26,7 @@ def deliver(exchange: "Exchange", member: Member, event: Deliver) -> None:
     exchange.gate.take_message(member)
     try:
         if action == "disconnect":
-            exchange.log_out(member, MESSAGE_RATE.text)
+            exchange.log_out(member, MESSAGE_RATE.text, put_out=True)
             return
         if action == "reject":
             exchange.desk.refuse_for_rate(member, message)

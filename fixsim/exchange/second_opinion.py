@@ -35,6 +35,7 @@ from fixsim.limits import RECORD_HEADER_BYTES
 from fixsim.reference.book import ANY_PRICE
 from fixsim.reference.exchange import ReferenceExchange
 from fixsim.reference.listing import Listing, Permission
+from fixsim.reference.message import Inbound
 from fixsim.reference.number import show_number
 from fixsim.reference.phases import CONTINUOUS, Turn
 from fixsim.reference.report import Reply
@@ -94,8 +95,8 @@ class Said(NamedTuple):
 class Doors(dict[bytes, Door]):
     """Every MsgType but questions about phases leads to the oracle; it knows itself what it does not serve."""
 
-    def __init__(self, door: Door, others: dict[bytes, Door]) -> None:
-        super().__init__({msg_type: others[msg_type] for msg_type in STATUS_REQUESTS})
+    def __init__(self, door: Door, status: Door) -> None:
+        super().__init__(dict.fromkeys(STATUS_REQUESTS, status))
         self._door = door
 
     def get(self, msg_type: bytes, default: Any = None) -> Any:
@@ -113,7 +114,7 @@ class SecondOpinion:
         self.position = self.inbound = self.records = 0
         self.exchange = Exchange(config, Nowhere(0), Unheard(reader), self._fetch, dictionary)
         self.exchange.fast_door = False
-        self.exchange._doors = Doors(self._deliver, self.exchange._doors)
+        self._doors, self.exchange._doors = self.exchange._doors, Doors(self._deliver, self._answer)
         self.exchange.tape = self._voice = Voice(self.exchange.tape, self._fetch)
         self.exchange.status.tape = self._voice
         self.oracle = ReferenceExchange(
@@ -279,6 +280,15 @@ class SecondOpinion:
         """An application message in sequence."""
         self.oracle.receive(member.name.decode("latin-1"), message.fields, self.exchange.venue_ns)
         self._list()
+
+    def _answer(self, member: Member, message: Message, poss_resend: bool) -> None:
+        """A question about phases: the exchange's to answer, unless the session says too much."""
+        inbound = Inbound(message.fields)
+        refused = self.oracle.refuse_for_rate(member.name.decode("latin-1"), inbound, self.exchange.venue_ns)
+        for reply in refused:
+            self._say(reply)
+        if not refused:
+            self._doors[message.msg_type](member, message, poss_resend)
 
     def _say(self, reply: Reply) -> None:
         session, ((_, msg_type), *fields) = reply

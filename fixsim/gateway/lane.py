@@ -10,6 +10,7 @@ import numpy as np
 
 from fixsim.engine.machine import Table, TableSet, new_table, type_of_tables
 from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.wall import next_glance_ns
 from fixsim.gateway import loop
 from fixsim.gateway.clock import Clock
 from fixsim.gateway.meter import ELSEWHERE, ROWS_MAX, Meter
@@ -197,7 +198,7 @@ class Lane:
         row["anchor_ns"], row["venue_ns"], row["rate_ppm"], end_ns = self._clock.line()
         now_ns = self._clock.now_ns()
         self._exchange.tape.begin(max(now_ns, self._exchange.tape.now_ns))
-        row["due_ns"] = min(due_ns, end_ns)
+        row["due_ns"] = min(due_ns, end_ns, next_glance_ns(self._exchange))
         row["day_end_ns"] = (utc_day(now_ns) + 1) * NS_PER_DAY
         row["digits"] = venue.timestamp_digits
         row["max_length"], row["tolerance_ns"] = venue.max_message_size, int(venue.sending_time_tolerance_s * NS_PER_S)

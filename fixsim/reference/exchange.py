@@ -101,8 +101,9 @@ class ReferenceExchange(Interventions, Sight):
         return self._speak(self._answers(session, Inbound(wire), now_ns), now_ns)
 
     def _answers(self, session: str, message: Inbound, now_ns: int) -> Iterator[Reply]:
-        if self.risk.says_too_much(session, now_ns) == "reject":
-            yield self._refuse_for_rate(session, message)
+        refused = self.refuse_for_rate(session, message, now_ns)
+        if refused:
+            yield from refused
             return
         handler = self._handlers.get(message.msg_type)
         if handler is None:
@@ -408,16 +409,19 @@ class ReferenceExchange(Interventions, Sight):
         text = self.risk.refuse_replace(order, price, qty, book, orders, self.board.listed, self._now_ns)
         return Refusal(b"2", text) if text else None
 
-    def _refuse_for_rate(self, session: str, message: Inbound) -> Reply:
-        """The session says too much: refused in the way of its kind."""
+    def refuse_for_rate(self, session: str, message: Inbound, now_ns: int) -> list[Reply]:
+        """Another application message of a session, whoever answers it: one too many is refused in the way of its kind."""
+        self._now_ns = now_ns
+        if self.risk.says_too_much(session, now_ns) != "reject":
+            return []
         if message.msg_type not in (b"D", b"F", b"G"):
-            return Reply(session, business_reject(message, b"0", RATE))
+            return [Reply(session, business_reject(message, b"0", RATE))]
         if any(message.get(tag) is None for tag in NEEDED[message.msg_type]):
-            return Reply(session, business_reject(message, b"5", b"Conditionally Required Field Missing"))
+            return [Reply(session, business_reject(message, b"5", b"Conditionally Required Field Missing"))]
         if message.msg_type == b"D":
-            return self._refuse(session, message, Refusal(b"3", RATE), None)
+            return [self._refuse(session, message, Refusal(b"3", RATE), None)]
         order = self._named(session, message)
-        return self._reject_request(session, message, order, Refusal(b"1" if order is None else b"2", RATE))
+        return [self._reject_request(session, message, order, Refusal(b"1" if order is None else b"2", RATE))]
 
     def _reject_request(self, session: str, message: Inbound, order: Order | None, refusal: Refusal) -> Reply:
         return Reply(session, cancel_reject(message, order, refusal, self._time()))
@@ -427,9 +431,7 @@ class ReferenceExchange(Interventions, Sight):
         if order is not None and message.get(37) in (None, b"%d" % order.order_id):
             yield self._status(order, message)
             return
-        occasion = Occasion(
-            b"I", 0, self._time(), _id(message), message.route, ord_status_req_id=message.get(790)
-        )
+        occasion = Occasion(b"I", 0, self._time(), _id(message), message.route, ord_status_req_id=message.get(790))
         yield Reply(session, refusal_report(message, occasion, Refusal(b"5", b"Unknown order")))
 
     # ------------------------------------------------------------ reports

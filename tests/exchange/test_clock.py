@@ -1,13 +1,27 @@
 """Two times: an operator drives the venue's, conversations keep the wall's, and a replay meets both again."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
-from exchange.stage import DAY_NS, MORNING_NS, MemoryWriter, Stage, each_record, rehearsed, small_config
+from exchange.limited import limited
+from exchange.stage import (
+    DAY_NS,
+    MORNING_NS,
+    MemoryWriter,
+    Said,
+    Stage,
+    each_record,
+    rehearsed,
+    small_config,
+    with_counterparty,
+)  # fmt: skip
+from fixsim.config import Limits
 from fixsim.errors import VenueError
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.operator.clock import INSTANTS_MAX
+from fixsim.exchange.wall import next_glance_ns
 from fixsim.layout import Kind
 from fixsim.limits import BATCH_MARGIN_BYTES, VENUE_NS_MAX
 from fixsim.units import NS_PER_S, format_utc_timestamp
@@ -181,6 +195,86 @@ def test_the_wall_cannot_be_driven(verb: str):
     answer = stage.command(verb, by_ns=1, to_ns=MORNING_NS + 1)
     assert "--clock simulated" in answer["error"]
     assert stage.command("clock.show")["venue_ns"] == stage.now_ns
+
+
+# ---------------------------------------------------------------- what is due while the clock stands
+
+
+#: Clocks that stand ahead of the wall of these tests, and behind it.
+AHEAD_AND_BEHIND = pytest.mark.parametrize("start_ns", [OPENING_NS, MORNING_NS - 100 * DAY_NS], ids=["ahead", "behind"])
+
+
+def turned(stage: Stage) -> list[Said]:
+    """What the gateway's next turns make of the present: it ticks as soon as something is due on the wall."""
+    said: list[Said] = []
+    while stage.exchange.next_deadline_ns() <= stage.now_ns:
+        said += stage.tick(stage.now_ns)
+    return said
+
+
+def cancels(said: list[Said]) -> list[tuple[bytes, bytes, bytes]]:
+    """ClOrdID(11), ExecRestatementReason(378) and TransactTime(60) of what was cancelled."""
+    told = [dict(fields) for _, fields in said]
+    return [(one[11], one[378], one[60]) for one in told if one[150] == b"4"]
+
+
+@AHEAD_AND_BEHIND
+def test_who_is_gone_without_grace_is_cancelled_at_once_though_the_clock_stands(start_ns: int) -> None:
+    stage = Stage(with_counterparty(small_config(), cancel_on_disconnect=True, cancel_grace_s=0.0), clock_start_ns=start_ns)
+    turned(stage)
+    stage.log_on("ANNA")
+    stage.say("ANNA", order("A"))
+    assert turned(stage) == []
+    stage.exchange.lose_link(stage.links["ANNA"], "cable", stage.now_ns)
+    assert cancels(turned(stage)) == [(b"A", b"7", stamp(start_ns))]
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
+
+
+@AHEAD_AND_BEHIND
+def test_grace_waits_for_the_clock_and_not_for_the_wall(start_ns: int) -> None:
+    stage = Stage(with_counterparty(small_config(), cancel_on_disconnect=True, cancel_grace_s=5.0), clock_start_ns=start_ns)
+    turned(stage)
+    stage.log_on("ANNA")
+    stage.say("ANNA", order("A"))
+    stage.exchange.lose_link(stage.links["ANNA"], "cable", stage.now_ns)
+    stage.now_ns += DAY_NS
+    assert turned(stage) == []
+    _, said = stage.commanded("clock.advance", by_ns=5 * NS_PER_S)
+    assert cancels(said) == [(b"A", b"7", stamp(start_ns + 5 * NS_PER_S))]
+
+
+@AHEAD_AND_BEHIND
+def test_who_lost_too_much_is_stopped_at_once_though_the_clock_stands(start_ns: int) -> None:
+    stage = Stage(limited(Limits("session", "ALPHA", daily_loss_max=Decimal(1_000))), clock_start_ns=start_ns)
+    turned(stage)
+    stage.log_on("ALPHA", "BRAVO", "CHARLIE")
+    for number, price in enumerate((b"50.00", b"30.00")):
+        stage.command("clock.advance", by_ns=HOUR_NS)
+        stage.say("BRAVO", order(f"S{number}", side=b"2", price=price))
+        stage.say("ALPHA" if number == 0 else "CHARLIE", order(f"B{number}", price=price))
+        if number == 0:
+            assert turned(stage) == []
+            stage.say("ALPHA", order("RESTS", price=b"20.00"))
+    assert next_glance_ns(stage.exchange) <= stage.now_ns
+    assert cancels(turned(stage)) == [(b"RESTS", b"8", stamp(start_ns + 2 * HOUR_NS))]
+    assert next_glance_ns(stage.exchange) > stage.now_ns + DAY_NS
+    ((_, refused),) = stage.say("ALPHA", order("MORE", price=b"25.00"))
+    assert dict(refused)[58] == b"Daily loss limit reached (session)"
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
+
+
+@AHEAD_AND_BEHIND
+def test_what_the_clock_jumped_over_between_two_starts_is_done_by_the_first_turn(start_ns: int) -> None:
+    stage = Stage(clock_start_ns=start_ns)
+    turned(stage)
+    stage.log_on("ANNA")
+    stage.say("ANNA", order("A"))
+    later = restarted(stage, stage.now_ns + HOUR_NS, start_ns + 3 * DAY_NS)
+    assert [dict(fields)[150] for _, fields in turned(later)] == [b"C"]
+    assert turned(later) == []
+
+
+# ---------------------------------------------------------------- starts
 
 
 def restarted(stage: Stage, now_ns: int, clock_start_ns: int | None) -> Stage:

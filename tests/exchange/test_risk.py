@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from exchange.limited import Trading
-from exchange.stage import DAY_NS, rehearsed, replayed
+from exchange.limited import Trading, limited
+from exchange.stage import DAY_NS, Stage, rehearsed
 from fixsim.config import Limits
 from fixsim.exchange.digest import state_digest
 
+#: 2030-05-06 08:00 UTC, ahead of the wall of these tests.
+AHEAD_NS = 1_904_284_800_000_000_000
 NEW, REPLACED, CANCELED = "0", "5", "4"
 
 
@@ -288,6 +290,41 @@ def test_messages_beyond_the_rate_wait_outside_where_that_is_asked_for() -> None
     assert stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns) == len(frames[2])
 
 
+def test_who_waits_outside_while_the_clock_stands_is_not_silent_and_may_come_and_leave() -> None:
+    limits = session(message_rate=1, message_burst=1, message_rate_action="queue")
+    stage = Stage(limited(limits), clock_start_ns=AHEAD_NS)
+    stage.log_on("ALPHA", heartbeat_s=10)
+    order = [(55, b"AAPL"), (54, b"1"), (60, b"20240102-10:00:00"), (38, b"1"), (40, b"2"), (44, b"1.00")]
+    buffer = bytearray(b"".join(stage.frame("ALPHA", [(35, b"D"), (11, b"Q%d" % number), *order]) for number in range(2)))
+    buffer += stage.frame("ALPHA", [(35, b"0")])
+    del buffer[: stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns)]
+    stage.drain()
+    end_ns, said = stage.now_ns + 100_000_000_000, []
+    while stage.exchange.next_deadline_ns() <= end_ns:
+        said += stage.tick(stage.exchange.next_deadline_ns())
+        assert stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns) == 0
+    assert [told for _, told in said] == [[(35, b"0")]] * 10
+    stage.command("clock.advance", by_ns=1_000_000_000)
+    del buffer[: stage.exchange.receive(stage.links["ALPHA"], buffer, stage.now_ns)]
+    assert [dict(told)[11] for _, told in stage.drain()] == [b"Q1"]
+    stage.command("sessions.disconnect", session="ALPHA")
+    stage.numbers["ALPHA"] -= 1  # its heartbeat, which waits, is thrown away with the connection
+    assert stage.say("ALPHA", [(35, b"5")]) == []
+    ((link, _),) = stage.exchange.take_closings()
+    stage.exchange.lose_link(link, "over", stage.now_ns)
+    stage.log_on("ALPHA")
+    assert stage.exchange.members.by_name[b"ALPHA"].is_logged_on
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
+
+
+def test_who_may_be_read_and_is_silent_is_given_up() -> None:
+    stage = Stage(limited(session(message_rate=1, message_burst=2, message_rate_action="queue")), clock_start_ns=AHEAD_NS)
+    stage.log_on("ALPHA", heartbeat_s=10)
+    while stage.exchange.next_deadline_ns() <= stage.now_ns + 100_000_000_000:
+        stage.tick(stage.exchange.next_deadline_ns())
+    assert [reason for _, reason in stage.exchange.take_closings()] == ["the peer is silent, TestRequest was not answered"]
+
+
 def test_orders_need_trades_beside_them() -> None:
     trading = Trading(session(order_to_trade_max=2, order_to_trade_free=3))
     assert [trading.buy("ALPHA", 1, price, f"11={price}") for price in ("1.00", "1.01")] == [NEW, NEW]
@@ -417,58 +454,3 @@ def test_who_is_not_named_goes_on_while_a_kill_switch_is_on() -> None:
 def test_a_kill_switch_that_cannot_be_is_refused(arguments: dict[str, str], error: str) -> None:
     answer = Trading().stage.command("kill", **arguments)
     assert (answer["ok"], answer["error"]) == (False, error)
-
-
-# ---------------------------------------------------------------- who leaves
-
-
-def leave(trading: Trading, name: str = "ALPHA") -> None:
-    stage = trading.stage
-    stage.exchange.lose_link(stage.links[name], "cable", stage.now_ns)
-    stage.drain()
-
-
-def log_out(trading: Trading, name: str = "ALPHA") -> None:
-    stage = trading.stage
-    stage.say(name, [(35, b"5")])
-    for link, reason in stage.exchange.take_closings():
-        stage.exchange.lose_link(link, reason, stage.now_ns)
-    stage.drain()
-
-
-def test_orders_of_a_lost_session_are_cancelled_after_its_grace_time_and_told_when_it_is_back() -> None:
-    trading = Trading(counterparty={"cancel_on_disconnect": True, "cancel_grace_s": 5.0})
-    trading.buy("ALPHA", 5, "10.00", "11=day")
-    trading.buy("ALPHA", 5, "9.00", "11=gtc|59=1")
-    leave(trading)
-    assert trading.wait(4_999) == []
-    trading.stage.log_on("ALPHA")
-    assert trading.wait(10_000) == []  # it came back in time
-    leave(trading)
-    said = trading.wait(5_000)
-    assert [(to, dict(told)[11], dict(told)[150], dict(told)[378]) for to, told in said] == [("ALPHA", b"day", b"4", b"7")]
-    assert [dict(told).get(41) for _, told in said] == [None]
-    assert trading.wait(5_000) == []
-
-
-def test_grace_goes_on_across_a_restart() -> None:
-    trading = Trading(counterparty={"cancel_on_disconnect": True, "cancel_grace_s": 5.0, "cancel_keeps_gtc": False})
-    trading.buy("ALPHA", 5, "9.00", "11=gtc|59=1")
-    trading.stage = replayed(trading.stage)  # whoever was connected is not any more
-    said = trading.wait(5_000)
-    assert [(to, dict(told)[11], dict(told)[378]) for to, told in said] == [("ALPHA", b"gtc", b"7")]
-
-
-@pytest.mark.parametrize(("on_logout", "expected"), [(False, []), (True, [b"8"])])
-def test_a_logout_is_no_lost_connection(on_logout: bool, expected: list[bytes]) -> None:
-    trading = Trading(counterparty={"cancel_on_disconnect": True, "cancel_on_logout": on_logout})
-    trading.buy("ALPHA", 5, "10.00")
-    log_out(trading)
-    assert [dict(told)[378] for _, told in trading.wait(1)] == expected
-
-
-def test_nobody_is_cancelled_who_did_not_ask_for_it() -> None:
-    trading = Trading()
-    trading.buy("ALPHA", 5, "10.00")
-    leave(trading)
-    assert trading.wait(60_000) == []

@@ -42,10 +42,11 @@ class Stage:
     """A venue that serves in a thread."""
 
     def __init__(
-        self, config: Config, data_dir: Path, context: ssl.SSLContext | None = None, config_path: Path | None = None
-    ) -> None:
+        self, config: Config, data_dir: Path, context: ssl.SSLContext | None = None, config_path: Path | None = None,
+        clock_start_ns: int | None = None,
+    ) -> None:  # fmt: skip
         self.data_dir = data_dir
-        self.opened = open_venue(config, data_dir, time.time_ns())
+        self.opened = open_venue(config, data_dir, time.time_ns(), clock_start_ns=clock_start_ns)
         self.exchange = self.opened.exchange
         self.clock = Clock(self.exchange.tape.now_ns)
         listener = bind("127.0.0.1", 0)

@@ -5,10 +5,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from stage import running, small
+from stage import Stage, running, small
 
 from fixsim.cli.main import main
 from fixsim.config import Config, Counterparty, Limits
+from fixsim.gateway.control import ask
 from fixsim.gateway.poller import READ
 
 QUEUED = Limits("session", "SLOW", message_rate=20, message_burst=2, message_rate_action="queue")
@@ -34,6 +35,31 @@ def test_a_session_beyond_its_rate_is_not_read_until_it_may_say_more(tmp_path: P
         assert time.monotonic() - began > 0.45  # twenty a second
         slow.say("1", "112=still there")
         assert slow.expect("0").get(112) == b"still there"
+
+
+#: 2030-05-06 08:00 UTC, ahead of the wall.
+AHEAD_NS = 1_904_284_800_000_000_000
+
+
+def test_who_lost_too_much_is_stopped_at_once_though_the_clock_stands_ahead_of_the_wall(tmp_path: Path) -> None:
+    limits = Limits("session", "LOSER", daily_loss_max=Decimal(50)), Limits("instrument", "*", price_max=Decimal(1_000))
+    stage = Stage(limited(*limits), tmp_path, clock_start_ns=AHEAD_NS)
+    with stage as venue, venue.client("LOSER") as loser, venue.client("MAKER") as maker, venue.client("OTHER") as other:
+        for client in (loser, maker, other):
+            client.log_on()
+        for seller, buyer, price in ((maker, loser, "20.00"), (maker, other, "10.00")):
+            ask(venue.data_dir, "clock.advance", {"by_ns": 2_000_000_000})
+            seller.socket.sendall(seller.order(f"S{price}", side=2, price=price))
+            assert seller.expect("8").get(150) == b"0"
+            buyer.socket.sendall(buyer.order(f"B{price}", price=price))
+            assert [buyer.expect("8").get(150) for _ in range(2)] == [b"0", b"F"]
+            assert seller.expect("8").get(150) == b"F"
+            if buyer is loser:
+                loser.socket.sendall(loser.order("RESTS", price="5.00"))
+                assert loser.expect("8").get(150) == b"0"
+        pulled = loser.expect("8", timeout_s=0.4)
+        assert (pulled.get(11), pulled.get(150), pulled.get(378)) == (b"RESTS", b"4", b"8")
+        assert pulled.get(60) == b"20300506-08:00:04.000"
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -63,11 +63,11 @@ def _offline(exchange: "Exchange", arguments: Arguments) -> Member:
 
 
 def disconnect(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
-    """Logout to one session."""
+    """Logout to one session, which counts as a lost connection."""
     member = member_of(exchange, arguments)
     if not member.is_connected:
         raise UsageError(f"session {member.name.decode('latin-1')} is not connected")
-    exchange.log_out(member, str(arguments.get("text") or "Disconnected by the operator"))
+    exchange.log_out(member, str(arguments.get("text") or "Disconnected by the operator"), put_out=True)
     return {"sessions": [_describe(member)]}
 
 
