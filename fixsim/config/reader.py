@@ -4,6 +4,7 @@ import tomllib
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fixsim.config.breakers import PROFILES, Breaker, named, profile_values
+from fixsim.config.checks import too_long
 from fixsim.config.model import Capacities, Config, Counterparty, Instrument, Tls, Venue
 from fixsim.config.risk import check_limits
 from fixsim.config.schedules import Schedule
@@ -48,7 +50,9 @@ def load(path: Path) -> Config:
         tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
         raise ConfigError((Fault(str(path), "file", error.strerror or str(error)),)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except InvalidOperation as error:  # an exponent that no decimal has
+        raise ConfigError((Fault(str(path), "file", "has a number that is beyond all bounds"),)) from error
+    except (ValueError, RecursionError) as error:  # beside what is no TOML or no UTF-8: thousands of digits or brackets
         raise ConfigError((Fault(str(path), "file", f"is not TOML: {error}"),)) from error
     return from_tables(tables, str(path), path.parent)
 
@@ -131,7 +135,7 @@ def _inherited_by(name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 def _profile(like: Any, key: str, faults: Faults) -> dict[str, Any]:
     """What a breaker takes from the ready-made profile it is like."""
-    if like in PROFILES:
+    if isinstance(like, str) and like in PROFILES:
         return profile_values(like)
     faults.note(key, f"is {_shown(like)}, expected one of {', '.join(PROFILES)}")
     return {}
@@ -189,22 +193,28 @@ SCALARS: Final[dict[type, tuple[tuple[type, ...], str]]] = {
     Decimal: ((int, Decimal, str), "a decimal number"),
     str: ((str,), "a text"),
 }
+NUMBERS: Final = (int, float, Decimal)
 
 
 def _scalar(kind: type, found: Any, key: str, faults: Faults) -> Any:
     accepted, words = SCALARS[kind]
     good = isinstance(found, accepted) and (kind is bool or not isinstance(found, bool))
     try:
-        if good:
+        reason = too_long(found) if good and kind in NUMBERS else None
+        if good and reason is None:
             return kind(found)
-    except InvalidOperation:
-        pass
-    faults.note(key, f"is {_shown(found)}, expected {words}")
+    except (InvalidOperation, ValueError):  # a text that is no number
+        reason = None
+    faults.note(key, reason or f"is {_shown(found)}, expected {words}")
     return UNREADABLE
 
 
 def _shown(found: Any) -> str:
-    return "a table" if isinstance(found, dict) else "a list" if isinstance(found, list) else repr(found)
+    if isinstance(found, dict | list):
+        return "a table" if isinstance(found, dict) else "a list"
+    if isinstance(found, int) and too_long(found):  # has too many digits to be written at all
+        return "a number"
+    return str(found) if isinstance(found, Decimal | date | time) else repr(found)
 
 
 def _check_entry(built: object, where: str, faults: Faults) -> None:

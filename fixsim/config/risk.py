@@ -217,6 +217,8 @@ def _check_money(config: "Config", note: Note) -> None:
         elif factor != int(factor):
             exact = config.risk.money_decimals - int(factor.normalize().as_tuple().exponent)
             note("risk.money_decimals", f"is too few to count a tick of a lot of {instrument.symbol} exactly: {exact} would do")
+        elif factor > MONEY_MAX:
+            note(f"instruments[{index}].tick_size", "is worth more than can be counted: give it less of a rate or lot_size")
         elif values_positions and position_cap_lots(config, instrument, int(factor)) < instrument.max_qty_lots:
             note(
                 f"instruments[{index}].max_qty",

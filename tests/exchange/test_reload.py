@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from exchange.stage import MORNING_NS, MemoryWriter, Stage, rehearsed, small_config, with_counterparty
-from fixsim.config import Config, Counterparty, Instrument, Permissions
+from fixsim.config import Config, Counterparty, Instrument, Limits, Permissions
 from fixsim.errors import VenueError
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.payloads import config_payload
@@ -149,3 +149,28 @@ def test_a_restart_goes_on_under_what_was_reloaded():
 def test_secrets_do_not_reach_the_journal():
     config = with_counterparty(small_config(), password_hash="$argon2id$secret")
     assert b"secret" not in config_payload(config, "test", "", MORNING_NS)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits("session", "ANNA", order_qty_max=Decimal("9e18"), position_max=Decimal("9e18")),
+        Limits("instrument", "AAPL", order_qty_max=Decimal("9e18"), price_max=Decimal("9e18")),
+    ],
+)
+def test_a_limit_larger_than_anything_that_could_meet_it_limits_nothing(limits: Limits):
+    tiny = Decimal("1e-9")
+    config = with_instrument(BASE, "AAPL", tick_size=tiny, lot_size=tiny, min_qty=tiny, max_qty=Decimal(1))
+    stage = Stage(config)
+    stage.log_on("ANNA")
+    stage.say("ANNA", order("A", qty=b"0.001", price=b"0.001"))
+    reload(stage, replace(config, limits=(limits,)))
+    assert answer(stage.say("ANNA", order("B", qty=b"0.001", price=b"0.001")))[150] == b"0"
+
+
+def test_a_lowest_price_above_any_that_an_order_may_have_refuses_all_of_them():
+    config = with_instrument(BASE, "AAPL", tick_size=Decimal("1e-9"))
+    stage = Stage(config)
+    stage.log_on("ANNA")
+    reload(stage, replace(config, limits=(Limits("instrument", "AAPL", price_min=Decimal("9e18")),)))
+    assert answer(stage.say("ANNA", order("A", price=b"1")))[150] == b"8"
