@@ -174,3 +174,14 @@ def test_a_lowest_price_above_any_that_an_order_may_have_refuses_all_of_them():
     stage.log_on("ANNA")
     reload(stage, replace(config, limits=(Limits("instrument", "AAPL", price_min=Decimal("9e18")),)))
     assert answer(stage.say("ANNA", order("A", price=b"1")))[150] == b"8"
+
+
+def test_a_kill_switch_can_be_lifted_when_nobody_has_that_name_any_more():
+    config = replace(BASE, counterparties=(Counterparty("ANNA", firm="ONE"), Counterparty("BERT")))
+    stage = Stage(config)
+    stage.log_on("ANNA")
+    assert stage.command("kill", switch="on", scope="firm", name="ONE")["ok"]
+    reload(stage, replace(config, counterparties=(Counterparty("ANNA"), Counterparty("BERT"))))
+    assert stage.command("kill", switch="off", scope="firm", name="ONE") == {"ok": True, "switches": [], "cancelled": 0}
+    assert stage.command("kill", switch="off", scope="firm", name="ONE")["error"] == "unknown firm 'ONE'"
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
