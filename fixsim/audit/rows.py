@@ -307,12 +307,12 @@ class Rows:
             self._add_event(header, "garbled", None, None, b"%d bytes" % GARBLED_BODY.unpack_from(payload)[0])
             return
         told = _facts(payload)
-        event = told.get("event", "link") if kind == Kind.LINK else _MARKERS[kind]
+        event = str(told.get("event", "link")) if kind == Kind.LINK else _MARKERS[kind]
         if kind == Kind.LINK and header[6] not in self.names and told.get("sender"):
-            self.names[header[6]] = self.new_names[header[6]] = told["sender"].encode("latin-1", "replace")
+            self.names[header[6]] = self.new_names[header[6]] = str(told["sender"]).encode("latin-1", "replace")
         left_out = ("event", "sender", "target", "config")
         text = " ".join(f"{key}={value}" for key, value in told.items() if key not in left_out and value not in ("", None))
-        self._add_event(header, event, None, None, text.encode()[:TEXT_KEPT_BYTES])
+        self._add_event(header, event, None, None, _utf8(text)[:TEXT_KEPT_BYTES])
 
     # ------------------------------------------------------------ events
 
@@ -334,7 +334,7 @@ class Rows:
             b"\t".join(
                 (
                     b"%d" % header[4], b"%d" % header[5], _number(venue_ns if type(venue_ns) is int and venue_ns else None),
-                    _escaped(str(event).encode()), *values,
+                    _escaped(_utf8(str(event))), *values,
                 )
             ) + b"\n"
         )  # fmt: skip
@@ -342,7 +342,7 @@ class Rows:
     def _add_event(self, header: tuple[Any, ...], event: str, begin: int | None, end: int | None, text: bytes | None) -> None:
         session, seq = header[6], header[8]
         values = (
-            b"%d" % header[4], b"%d" % header[5], _escaped(self.names.get(session)), b"%d" % header[7], event.encode(),
+            b"%d" % header[4], b"%d" % header[5], _escaped(self.names.get(session)), b"%d" % header[7], _escaped(_utf8(event)),
             _number(seq or None), _number(begin), _number(end), b"%d" % header[15], _escaped(text),
         )  # fmt: skip
         self.sessions.append(b"\t".join(values) + b"\n")
@@ -388,7 +388,12 @@ def _facts(payload: bytes) -> dict[str, Any]:
 
 def _column(value: Any) -> bytes:
     """A text of a JSON payload, NULL where there is none."""
-    return NULL if value in ("", None) else _escaped(str(value).encode("utf-8", "backslashreplace"))
+    return NULL if value in ("", None) else _escaped(_utf8(str(value)))
+
+
+def _utf8(text: str) -> bytes:
+    """A text of a JSON payload, which may hold halves of characters; those are shown as their numbers."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _number(value: int | None) -> bytes:

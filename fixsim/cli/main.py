@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any, Final
 
 import typer
@@ -100,6 +101,8 @@ def root(
 
 def main(arguments: list[str] | None = None) -> None:
     """The `fixsim` script. What went wrong is one line on stderr; bugs keep their traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a character that cannot be shown here is shown as its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(arguments, prog_name="fixsim")
     except BrokenPipeError:  # the reader of our output left; there is nobody to tell

@@ -1,11 +1,13 @@
 """What one configuration says and another does not, key by key; entries of lists go by their names, not their places."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from fixsim.config.model import Config
+from fixsim.config.risk import Limits
 
 #: Sections and keys that hold for the life of the process, and why.
 _MEMORY: Final = "memory is claimed for it when the process starts"
@@ -22,6 +24,8 @@ FIXED: Final = {
     "console": _OPENED,
     "house.comp_id": "the house is logged on by it",
 }
+#: What tells one entry from another where its first field alone does not.
+IDENTITY: Final[dict[type, tuple[str, ...]]] = {Limits: ("scope", "name")}
 #: Keys whose values are nobody's business.
 SECRETS: Final = ("password_hash", "database.url")
 
@@ -42,7 +46,10 @@ class Change(NamedTuple):
 
 
 def differences(before: Config, after: Config) -> list[Change]:
-    """Every key that differs, in the order of the sections. An entry that is new or gone is one change."""
+    """Every key that differs, in the order of the sections; none for equal configurations alone.
+
+    An entry that is new or gone is one change, and so is another order of those that stay.
+    """
     return list(_between("", before, after))
 
 
@@ -64,9 +71,11 @@ def _between(key: str, before: Any, after: Any) -> Iterator[Change]:
             inner = f"{key}.{item.name}" if key else item.name
             yield from _between(inner, getattr(before, item.name), getattr(after, item.name))
     elif _is_list(before) or _is_list(after):
-        mine, theirs = ({_name(entry): entry for entry in entries} for entries in (before, after))
+        mine, theirs = _named(before), _named(after)
         for name in dict.fromkeys((*mine, *theirs)):
             yield from _between(f"{key}[{name}]", mine.get(name), theirs.get(name))
+        if [name for name in mine if name in theirs] != [name for name in theirs if name in mine]:
+            yield Change(f"order of {key}", "", "")
     elif key.endswith(SECRETS):
         yield Change(key, "", "")
     else:
@@ -77,9 +86,21 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, tuple) and bool(value) and is_dataclass(value[0])
 
 
+def _named(entries: tuple[Any, ...]) -> dict[str, Any]:
+    """Entries of a list by what they go by; of those that go by the same, the second is called #2, and so on."""
+    found: dict[str, Any] = {}
+    seen: Counter[str] = Counter()
+    for entry in entries:
+        name = _name(entry)
+        seen[name] += 1
+        found[name if seen[name] == 1 else f"{name}#{seen[name]}"] = entry
+    return found
+
+
 def _name(entry: Any) -> str:
-    """An entry of a list goes by its first field."""
-    return str(getattr(entry, fields(entry)[0].name))
+    """An entry of a list goes by its key: the first field, unless IDENTITY says more."""
+    keys = IDENTITY.get(type(entry), (fields(entry)[0].name,))
+    return " ".join(str(_shown(getattr(entry, key))) for key in keys)
 
 
 def _shown(value: Any) -> str | None:

@@ -35,6 +35,8 @@ from fixsim.limits import (
 
 #: What a secret looks like in the normalised text.
 SECRET: Final = "*"
+#: Longest heartbeat interval there is.
+HEARTBEAT_S_MAX: Final = 86_400
 #: Fraction digits of a UTCTimestamp for each precision.
 TIMESTAMP_DIGITS: Final = {"ms": 3, "us": 6, "ns": 9}
 
@@ -126,8 +128,8 @@ class Venue:
     #: Decimals of AvgPx(6).
     avg_px_decimals: int = field(default=6, metadata=between(0, 9))
     #: HeartBtInt(108) a Logon may ask for; a counterparty may have its own limits. 0 means no heartbeats.
-    heartbeat_min_s: int = field(default=0, metadata=between(0, 86_400))
-    heartbeat_max_s: int = field(default=3_600, metadata=between(0, 86_400))
+    heartbeat_min_s: int = field(default=0, metadata=between(0, HEARTBEAT_S_MAX))
+    heartbeat_max_s: int = field(default=3_600, metadata=between(0, HEARTBEAT_S_MAX))
     #: A TestRequest follows after this many heartbeat intervals of silence, the end after that many.
     test_request_after: float = field(default=1.2, metadata=between(1.0, 10.0))
     disconnect_after: float = field(default=2.4, metadata=between(1.1, 20.0))
@@ -244,8 +246,8 @@ class Counterparty:
     #: argon2 hash of the Password(554) the Logon must carry; None for no password.
     password_hash: str | None = field(default=None, metadata={"check": _argon2})
     #: HeartBtInt(108) its Logon may ask for; the venue's when not given.
-    heartbeat_min_s: int = field(default=0, metadata=between(0, 86_400))
-    heartbeat_max_s: int = field(default=3_600, metadata=between(0, 86_400))
+    heartbeat_min_s: int = field(default=0, metadata=between(0, HEARTBEAT_S_MAX))
+    heartbeat_max_s: int = field(default=3_600, metadata=between(0, HEARTBEAT_S_MAX))
     #: How its messages are held against the dictionary.
     strictness: str = field(default="strict", metadata=one_of("strict", "lenient", "off"))
     #: Both sequence numbers restart at 1 on every Logon.

@@ -3,7 +3,8 @@
 import tomllib
 import types
 from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import cache
@@ -11,12 +12,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from fixsim.config.breakers import PROFILES, Breaker, named, profile_values
-from fixsim.config.model import Capacities, Config, Counterparty, Instrument, Tls, Venue
-from fixsim.config.risk import check_limits
+from fixsim.config.breakers import PROFILES, Breaker, MarketBreaker, profile_values
+from fixsim.config.checks import too_long
+from fixsim.config.faults import Faults
+from fixsim.config.model import HEARTBEAT_S_MAX, Config, Counterparty, Instrument, Tls, Venue
+from fixsim.config.relations import check_whole
+from fixsim.config.risk import Limits, check_keys
 from fixsim.config.schedules import Schedule
 from fixsim.errors import ConfigError, Fault
-from fixsim.limits import NOTIONAL_MAX, QTY_LOTS_MAX
+from fixsim.limits import QTY_LOTS_MAX
 
 T = TypeVar("T")
 #: A value that could not be read; its fault is noted already.
@@ -31,24 +35,15 @@ HINTS: Final = {
 }
 
 
-@dataclass
-class Faults:
-    """The faults found so far in one file."""
-
-    file: str
-    found: list[Fault]
-
-    def note(self, key: str, reason: str) -> None:
-        self.found.append(Fault(self.file, key, reason))
-
-
 def load(path: Path) -> Config:
     """The configuration in the TOML file `path`; ConfigError with every fault of it."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
         raise ConfigError((Fault(str(path), "file", error.strerror or str(error)),)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except InvalidOperation as error:  # an exponent that no decimal has
+        raise ConfigError((Fault(str(path), "file", "has a number that is beyond all bounds"),)) from error
+    except (ValueError, RecursionError) as error:  # beside what is no TOML or no UTF-8: thousands of digits or brackets
         raise ConfigError((Fault(str(path), "file", f"is not TOML: {error}"),)) from error
     return from_tables(tables, str(path), path.parent)
 
@@ -66,34 +61,61 @@ def default_config() -> Config:
 
 def from_tables(tables: dict[str, Any], file: str, folder: Path | None = None) -> Config:
     """The configuration in parsed TOML or JSON. Paths in it are taken relative to `folder`."""
-    faults = Faults(file, [])
-    config = _build(Config, tables, "", faults)
-    if isinstance(config, Config) and not faults.found:
-        _check_whole(config, faults)
-        if config.tls is not None and folder is not None:
-            config = replace(config, tls=_located(config.tls, folder, faults))
+    faults = Faults(file)
+    config = _readable(_values(Config, tables, "", faults, None), faults)
+    check_whole(tables, config, faults)
+    if config.tls is not None and folder is not None:
+        config = replace(config, tls=_located(config.tls, folder, faults))
     if faults.found:
         raise ConfigError(tuple(faults.found))
-    assert isinstance(config, Config)
     return config
+
+
+def _readable(sections: dict[str, Any], faults: Faults) -> Config:
+    """What could be read of a configuration: sections, entries of lists and keys that could not are left out."""
+    read = {name: section for name, section in sections.items() if section is not UNREADABLE}
+    for name in sections.keys() - read.keys():
+        if name in faults.partly:
+            read[name] = faults.partly[name]
+        elif get_origin(_types_of(Config)[name]) is tuple:
+            read[name] = tuple(entry for key, entry in faults.flawless.items() if key.rpartition("[")[0] == name)
+    return Config(**read)
 
 
 def _build(kind: type[T], table: Any, where: str, faults: Faults, inherited: dict[str, Any] | None = None) -> T | object:
     """A dataclass from a table; `where` is its key, `inherited` gives values for keys that are absent."""
+    key = where.removesuffix(".")
     if not isinstance(table, dict):
-        faults.note(where.removesuffix("."), "is not a table")
+        faults.note(key, "is not a table")
         return UNREADABLE
+    values = _values(kind, table, where, faults, inherited)
+    read = {name: value for name, value in values.items() if value is not UNREADABLE}
+    if len(read) < len(values):
+        if all(item.default is not MISSING for item in fields(kind)):  # type: ignore[arg-type]
+            faults.partly[key] = kind(**read)
+        return UNREADABLE
+    built, before = kind(**values), len(faults.found)
+    _check_entry(built, where, faults)
+    if len(faults.found) == before:
+        faults.flawless[key] = built
+    return built
+
+
+def _values(
+    kind: type, table: dict[str, Any], where: str, faults: Faults, inherited: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The values of the fields of a dataclass, UNREADABLE for those that could not be read."""
     if kind is Breaker and "like" in table:
         inherited = _profile(table.pop("like"), f"{where}like", faults)
-    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    known = {item.name: item for item in fields(kind)}
     for key in table:
         if key not in known:
             faults.note(f"{where}{key}", f"unknown key{_hint(key, list(known))}")
-    hints = _types_of(kind)  # type: ignore[arg-type]  # a class can be hashed
+    hints = _types_of(kind)
     values: dict[str, Any] = dict(inherited or {})
     for name, item in known.items():
         if name in table:
-            passed_on = _inherited_by(name, values)
+            passed_on = _inherited_by(name, values, faults)
             values[name] = _value(item, hints[name], table[name], f"{where}{name}", faults, passed_on)
     if kind is Instrument:
         _fill_quantities(values)
@@ -101,11 +123,7 @@ def _build(kind: type[T], table: Any, where: str, faults: Faults, inherited: dic
         if name not in values and item.default is MISSING:
             faults.note(f"{where}{name}", "is missing")
             values[name] = UNREADABLE
-    if any(value is UNREADABLE for value in values.values()):
-        return UNREADABLE
-    built = kind(**values)
-    _check_entry(built, where, faults)
-    return built
+    return values
 
 
 @cache
@@ -121,20 +139,22 @@ def _hint(key: str, known: list[str]) -> str:
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
 
 
-def _inherited_by(name: str, values: dict[str, Any]) -> dict[str, Any]:
+def _inherited_by(name: str, values: dict[str, Any], faults: Faults) -> dict[str, Any]:
     """What a counterparty takes from the venue where it says nothing itself."""
-    venue = values.get("venue", Venue())
-    if name != "counterparties" or not isinstance(venue, Venue):
+    if name != "counterparties":
         return {}
+    if "venue" in values and "venue" not in faults.flawless:  # nothing is held against what the venue means to allow
+        return {"heartbeat_min_s": 0, "heartbeat_max_s": HEARTBEAT_S_MAX}
+    venue = values.get("venue", Venue())
     return {"heartbeat_min_s": venue.heartbeat_min_s, "heartbeat_max_s": venue.heartbeat_max_s}
 
 
 def _profile(like: Any, key: str, faults: Faults) -> dict[str, Any]:
     """What a breaker takes from the ready-made profile it is like."""
-    if like in PROFILES:
+    if isinstance(like, str) and like in PROFILES:
         return profile_values(like)
     faults.note(key, f"is {_shown(like)}, expected one of {', '.join(PROFILES)}")
-    return {}
+    return {"static_bps": UNREADABLE}  # what it stops is not known
 
 
 def _fill_quantities(values: dict[str, Any]) -> None:
@@ -189,22 +209,28 @@ SCALARS: Final[dict[type, tuple[tuple[type, ...], str]]] = {
     Decimal: ((int, Decimal, str), "a decimal number"),
     str: ((str,), "a text"),
 }
+NUMBERS: Final = (int, float, Decimal)
 
 
 def _scalar(kind: type, found: Any, key: str, faults: Faults) -> Any:
     accepted, words = SCALARS[kind]
     good = isinstance(found, accepted) and (kind is bool or not isinstance(found, bool))
     try:
-        if good:
+        reason = too_long(found) if good and kind in NUMBERS else None
+        if good and reason is None:
             return kind(found)
-    except InvalidOperation:
-        pass
-    faults.note(key, f"is {_shown(found)}, expected {words}")
+    except (InvalidOperation, ValueError):  # a text that is no number
+        reason = None
+    faults.note(key, reason or f"is {_shown(found)}, expected {words}")
     return UNREADABLE
 
 
 def _shown(found: Any) -> str:
-    return "a table" if isinstance(found, dict) else "a list" if isinstance(found, list) else repr(found)
+    if isinstance(found, dict | list):
+        return "a table" if isinstance(found, dict) else "a list"
+    if isinstance(found, int) and too_long(found):  # has too many digits to be written at all
+        return "a number"
+    return str(found) if isinstance(found, Decimal | date | time) else repr(found)
 
 
 def _check_entry(built: object, where: str, faults: Faults) -> None:
@@ -216,6 +242,12 @@ def _check_entry(built: object, where: str, faults: Faults) -> None:
     if isinstance(built, Schedule):
         for key, reason in built.faults():
             faults.note(f"{where}{key}", reason)
+    if isinstance(built, Breaker):
+        _check_breaker(built, where, faults)
+    if isinstance(built, MarketBreaker):
+        _check_market(built, where, faults)
+    if isinstance(built, Limits):
+        check_keys(built, where, faults.note)
     if isinstance(built, Venue) and built.test_request_after >= built.disconnect_after:
         faults.note(f"{where}test_request_after", "is not before disconnect_after")
 
@@ -243,96 +275,22 @@ def _check_instrument(entry: Instrument, where: str, faults: Faults) -> None:
         )
 
 
-def _check_whole(config: Config, faults: Faults) -> None:
-    """Relations between tables."""
-    _check_unique("instruments", "symbol", [entry.symbol for entry in config.instruments], faults)
-    senders = [entry.sender_comp_id for entry in config.counterparties]
-    _check_unique("counterparties", "sender_comp_id", senders, faults)
-    _check_unique("schedules", "name", [entry.name for entry in config.schedules], faults)
-    names = [entry.name for entry in config.schedules]
-    for index, instrument in enumerate(config.instruments):
-        if instrument.schedule is not None and instrument.schedule not in names:
-            known = f"there are {', '.join(names)}" if names else "there is no [[schedules]]"
-            faults.note(f"instruments[{index}].schedule", f"is {instrument.schedule!r}, but {known}")
-    if not config.instruments:
-        faults.note("instruments", "is empty: there is nothing to trade")
-    if not config.counterparties:
-        faults.note("counterparties", "is empty: nobody may log on")
-    if config.house is not None and config.house.comp_id in senders:
-        faults.note("house.comp_id", f"is {config.house.comp_id!r}, which a counterparty has too")
-    check_limits(config, faults.note)
-    for index, entry in enumerate(config.instruments):
-        _check_products(entry, config.venue.avg_px_decimals, f"instruments[{index}].", faults)
-    _check_breakers(config, faults)
-    _check_capacities(config, config.capacities, faults)
+def _check_breaker(entry: Breaker, where: str, faults: Faults) -> None:
+    """It stops something, in one way."""
+    widths = [name for name in ("range_bps", "dynamic_bps", "bands") if getattr(entry, name)]
+    if len(widths) > 1 or not (widths or entry.static_bps):
+        reason = f"has {' and '.join(widths) or 'none'}, expected one of dynamic_bps, range_bps, bands or static_bps"
+        faults.note(where.removesuffix("."), reason)
+    if list(entry.bands) != sorted(entry.bands, key=lambda band: band.above):
+        faults.note(f"{where}bands", "are not in ascending order of above")
 
 
-def _check_breakers(config: Config, faults: Faults) -> None:
-    """Breakers that are asked for are there, and know where to begin."""
-    _check_unique("breakers", "name", [entry.name for entry in config.breakers], faults)
-    for index, entry in enumerate(config.breakers):
-        widths = [name for name in ("range_bps", "dynamic_bps", "bands") if getattr(entry, name)]
-        if len(widths) > 1 or not (widths or entry.static_bps):
-            reason = f"has {' and '.join(widths) or 'none'}, expected one of dynamic_bps, range_bps, bands or static_bps"
-            faults.note(f"breakers[{index}].{entry.name}", reason)
-        if list(entry.bands) != sorted(entry.bands, key=lambda band: band.above):
-            faults.note(f"breakers[{index}].bands", "are not in ascending order of above")
-    for index, instrument in enumerate(config.instruments):
-        if instrument.breaker is None:
-            continue
-        if named(config.breakers, instrument.breaker) is None:
-            known = ", ".join([*(entry.name for entry in config.breakers), *PROFILES])
-            faults.note(f"instruments[{index}].breaker", f"is {instrument.breaker!r}, known are {known}")
-        if instrument.reference_price is None:
-            faults.note(f"instruments[{index}].reference_price", "is missing: a breaker begins there")
-    if config.market_breaker is not None:
-        _check_market(config, faults)
-
-
-def _check_market(config: Config, faults: Faults) -> None:
-    """The index is made of instruments that are there, each once, with a price to begin with."""
-    assert config.market_breaker is not None
-    constituents = config.market_breaker.constituents
-    _check_unique("market_breaker.constituents", "symbol", [entry.symbol for entry in constituents], faults)
-    if not constituents:
-        faults.note("market_breaker.constituents", "is empty")
-    for index, entry in enumerate(constituents):
-        found = next((one for one in config.instruments if one.symbol == entry.symbol and not one.is_pattern), None)
-        if found is None or found.reference_price is None:
-            reason = f"is {entry.symbol!r}: no instrument of that name has a reference_price"
-            faults.note(f"market_breaker.constituents[{index}].symbol", reason)
-    weights = config.index_weights()
-    highest = sum(weights[entry.symbol] * entry.price_ticks_max for entry in config.instruments if entry.symbol in weights)
-    if highest >= NOTIONAL_MAX:
-        faults.note("market_breaker.constituents", "are too heavy: with every price at its highest the index is beyond 2^62")
-    declines = [level.decline_bps for level in config.market_breaker.levels]
+def _check_market(entry: MarketBreaker, where: str, faults: Faults) -> None:
+    if not entry.constituents:
+        faults.note(f"{where}constituents", "is empty")
+    declines = [level.decline_bps for level in entry.levels]
     if declines != sorted(set(declines)):
-        faults.note("market_breaker.levels", "are not in ascending order of decline_bps")
-
-
-def _check_products(entry: Instrument, avg_px_decimals: int, where: str, faults: Faults) -> None:
-    """Numbers that are multiplied while a report is written must stay exact in 64 bits."""
-    averaged = entry.tick_mantissa * 10 ** max(0, avg_px_decimals - entry.price_decimals)
-    for what, factor in (("lot_size", entry.lot_mantissa), ("tick_size at avg_px_decimals", averaged)):
-        if entry.max_qty_lots * factor >= NOTIONAL_MAX:
-            faults.note(f"{where}max_qty", f"is {entry.max_qty_lots} lots: times the digits of {what} that is beyond 2^62")
-
-
-def _check_unique(table: str, key: str, names: list[str], faults: Faults) -> None:
-    first: dict[str, int] = {}
-    for index, name in enumerate(names):
-        if name in first:
-            faults.note(f"{table}[{index}].{key}", f"is {name!r}, as in {table}[{first[name]}]")
-        first.setdefault(name, index)
-
-
-def _check_capacities(config: Config, capacities: Capacities, faults: Faults) -> None:
-    named = sum(not entry.is_pattern for entry in config.instruments)
-    if named > capacities.instruments:
-        faults.note("capacities.instruments", f"is {capacities.instruments}, but {named} are named")
-    known = sum(not entry.is_pattern for entry in config.counterparties) + (config.house is not None)
-    if known > capacities.sessions:
-        faults.note("capacities.sessions", f"is {capacities.sessions}, but {known} are named")
+        faults.note(f"{where}levels", "are not in ascending order of decline_bps")
 
 
 def _located(tls: Tls, folder: Path, faults: Faults) -> Tls:

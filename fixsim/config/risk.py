@@ -4,10 +4,10 @@ An entry of `[[limits]]` is for one name, or for each name that begins with what
 the exact one counts, else the longest pattern; entries do not add up. What is not given is not limited.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fixsim.config.checks import between, one_of
 from fixsim.limits import MONEY_MAX, RATE_MAX
@@ -28,6 +28,9 @@ MONEY: Final = ("order_notional_max", "open_notional_max", "gross_max", "net_max
 HELD: Final = ("position_max", "gross_max", "net_max", "credit_max", "daily_loss_max")
 
 Note = Callable[[str, str], None]
+E = TypeVar("E")
+#: Entries of a list, or values in them, with their places in it.
+Numbered = Sequence[tuple[int, E]]
 
 
 def _positive(value: Decimal) -> str | None:
@@ -162,36 +165,17 @@ def position_cap_lots(config: "Config", instrument: "Instrument", factor: int) -
     return MONEY_MAX // (max(1, price_cap_ticks(config, instrument)) * factor * config.capacities.instruments)
 
 
-def check_limits(config: "Config", note: Note) -> None:
-    """Relations between limits, instruments, firms and rates."""
-    first: dict[tuple[str, str], int] = {}
-    for index, entry in enumerate(config.limits):
-        where = f"limits[{index}]"
-        if (entry.scope, entry.name) in first:
-            note(f"{where}.name", f"is {entry.name!r} of scope {entry.scope}, as in limits[{first[entry.scope, entry.name]}]")
-        first.setdefault((entry.scope, entry.name), index)
-        _check_keys(entry, where, note)
-        if entry.scope == "firm" and not any(party.firm and fits(entry.name, party.firm) for party in config.counterparties):
-            note(f"{where}.name", f"is {entry.name!r}, but no counterparty has such a firm")
-    _check_money(config, note)
-    _check_references(config, note)
-    named = [entry.currency for entry in config.rates]
-    for index, currency in enumerate(named):
-        if currency in named[:index] or currency == config.risk.currency:
-            note(f"rates[{index}].currency", f"is {currency!r}, which has a rate already")
-
-
-def _check_keys(entry: Limits, where: str, note: Note) -> None:
-    """Keys that the scope of an entry does not have."""
+def check_keys(entry: Limits, where: str, note: Note) -> None:
+    """Keys that the scope of an entry does not have, and those that belong together; `where` ends in a point."""
     for keys, good in KEYS_OF_SCOPES:
         for key in keys:
             if getattr(entry, key) not in (None, ()) and entry.scope not in good:
-                note(f"{where}.{key}", f"does not belong to scope {entry.scope}, only to {', '.join(good)}")
+                note(f"{where}{key}", f"does not belong to scope {entry.scope}, only to {', '.join(good)}")
     for burst, rate in (("order_burst", "order_rate"), ("message_burst", "message_rate")):
         if getattr(entry, burst) is not None and getattr(entry, rate) is None:
-            note(f"{where}.{burst}", f"needs {rate}")
+            note(f"{where}{burst}", f"needs {rate}")
     if entry.price_min is not None and entry.price_max is not None and entry.price_min > entry.price_max:
-        note(f"{where}.price_min", f"is above price_max ({entry.price_max})")
+        note(f"{where}price_min", f"is above price_max ({entry.price_max})")
 
 
 def _amounts(entry: Limits) -> list[tuple[str, Decimal]]:
@@ -200,37 +184,45 @@ def _amounts(entry: Limits) -> list[tuple[str, Decimal]]:
     return [(key, value) for key, value in found if value is not None]
 
 
-def _check_money(config: "Config", note: Note) -> None:
-    """Money is counted exactly, and nothing that is counted can exceed 2^62."""
-    for index, entry in enumerate(config.limits):
-        for key, amount in _amounts(entry):
-            if amount.scaleb(config.risk.money_decimals) > MONEY_MAX:
-                decimals = config.risk.money_decimals
-                note(f"limits[{index}].{key}", f"is {amount}: more than can be counted with money_decimals {decimals}")
+def check_amounts(entry: Limits, where: str, decimals: int, note: Note) -> None:
+    """Amounts of money can be counted exactly, to so many decimals."""
+    for key, amount in _amounts(entry):
+        if amount.scaleb(decimals) > MONEY_MAX:
+            note(f"{where}{key}", f"is {amount}: more than can be counted with money_decimals {decimals}")
+
+
+def check_worth(config: "Config", instruments: Numbered["Instrument"], note: Note) -> None:
+    """Where amounts are limited, what these instruments are worth can be counted exactly, and cannot exceed 2^62."""
     if not any(_amounts(entry) for entry in config.limits):
         return
     values_positions = any(getattr(entry, key) is not None for entry in config.limits for key in HELD)
-    for index, instrument in enumerate(config.instruments):
-        factor = money_factor(config, instrument)
-        if factor is None:
-            note(f"instruments[{index}].currency", f"is {instrument.currency}: limits of money need its rate in [[rates]]")
-        elif factor != int(factor):
-            exact = config.risk.money_decimals - int(factor.normalize().as_tuple().exponent)
-            note("risk.money_decimals", f"is too few to count a tick of a lot of {instrument.symbol} exactly: {exact} would do")
-        elif values_positions and position_cap_lots(config, instrument, int(factor)) < instrument.max_qty_lots:
-            note(
-                f"instruments[{index}].max_qty",
-                "times the highest price and capacities.instruments could exceed 2^62 of money: give the instrument a"
-                " price_max in [[limits]], or less of max_qty, capacities.instruments or risk.money_decimals",
-            )
+    for index, instrument in instruments:
+        _check_worth(config, instrument, f"instruments[{index}].", values_positions, note)
 
 
-def _check_references(config: "Config", note: Note) -> None:
+def _check_worth(config: "Config", instrument: "Instrument", where: str, values_positions: bool, note: Note) -> None:
+    """What a lot and a position in `instrument` are worth can be counted."""
+    factor = money_factor(config, instrument)
+    if factor is None:
+        note(f"{where}currency", f"is {instrument.currency}: limits of money need its rate in [[rates]]")
+    elif factor != int(factor):
+        exact = config.risk.money_decimals - int(factor.normalize().as_tuple().exponent)
+        note("risk.money_decimals", f"is too few to count a tick of a lot of {instrument.symbol} exactly: {exact} would do")
+    elif factor > MONEY_MAX:
+        note(f"{where}tick_size", "is worth more than can be counted: give it less of a rate or lot_size")
+    elif values_positions and position_cap_lots(config, instrument, int(factor)) < instrument.max_qty_lots:
+        note(
+            f"{where}max_qty",
+            "times the highest price and capacities.instruments could exceed 2^62 of money: give the instrument a"
+            " price_max in [[limits]], or less of max_qty, capacities.instruments or risk.money_decimals",
+        )
+
+
+def check_collar(entry: Limits, where: str, instruments: Iterable["Instrument"], note: Note) -> None:
     """A static collar stands around a reference price."""
-    for index, entry in enumerate(config.limits):
-        if entry.collar_static_bps is None:
-            continue
-        for instrument in config.instruments:
-            applies = entry.scope != "instrument" or fits(entry.name, instrument.symbol)
-            if applies and instrument.reference_price is None:
-                note(f"limits[{index}].collar_static_bps", f"needs a reference_price of {instrument.symbol}")
+    if entry.collar_static_bps is None:
+        return
+    for instrument in instruments:
+        applies = entry.scope != "instrument" or fits(entry.name, instrument.symbol)
+        if applies and instrument.reference_price is None:
+            note(f"{where}collar_static_bps", f"needs a reference_price of {instrument.symbol}")

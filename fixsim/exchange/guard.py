@@ -143,10 +143,10 @@ class Guard:
             return bool(book["symbol"][: book["symbol_length"]].tobytes() == name.encode())
         if scope == "account":
             echo = int(row["echo"])
-            return echo != NIL and account_text(self.machine.echoes[echo]) == name.encode("latin-1")
+            return echo != NIL and account_text(self.machine.echoes[echo]).decode("latin-1") == name
         member = self.risk.members.by_slot[int(row["session"])]
         if scope == "session":
-            return member.name == name.encode("latin-1")
+            return member.name.decode("latin-1") == name
         return scope == "all" or member.counterparty.firm == name
 
     # ---- who leaves

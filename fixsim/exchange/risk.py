@@ -227,7 +227,8 @@ class Risk:
     def _fold_prices(self, row: Any, limits: list[Limits], listing: Listing) -> None:
         tick = listing.instrument.tick_size
         lowest = [entry.price_min for entry in limits if entry.price_min is not None]
-        row["price_min"] = max((int((price / tick).to_integral_value(ROUND_CEILING)) for price in lowest), default=0)
+        steps = (int((price / tick).to_integral_value(ROUND_CEILING)) for price in lowest)
+        row["price_min"] = min(LIMITLESS, max(steps, default=0))
         row["price_max"] = _least(_steps(entry.price_max, tick) for entry in limits)
         row["band_low"], row["band_high"] = 0, LIMITLESS
         bps = [entry.collar_static_bps for entry in limits if entry.collar_static_bps is not None]
@@ -451,5 +452,5 @@ def _steps(value: Decimal | None, step: Decimal) -> int | None:
 
 
 def _least(values: Iterator[Any]) -> int:
-    """The least of those that are given, LIMITLESS for none."""
-    return min((int(value) for value in values if value is not None), default=LIMITLESS)
+    """The least of those that are given, LIMITLESS for none: no limit beyond it is ever met."""
+    return min((int(value) for value in values if value is not None and value < LIMITLESS), default=LIMITLESS)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from fixsim.errors import UsageError, VenueError
 from fixsim.exchange.exchange import Exchange
+from fixsim.exchange.operator.asked import is_writable, misspoken
 from fixsim.exchange.operator.journal import needed_from
 from fixsim.gateway.directory import CONTROL
 from fixsim.gateway.log import LOGGER
@@ -180,9 +181,8 @@ class Control:
             verb, arguments, why = asked["verb"], asked.get("arguments", {}), asked.get("why", "")
             if not isinstance(verb, str) or not isinstance(arguments, dict) or not isinstance(why, str):
                 raise ValueError("verb and why are texts, arguments is an object")
-            nested = [type(value).__name__ for value in arguments.values() if isinstance(value, dict | list)]
-            if nested:
-                raise ValueError(f"an argument is one value, not a {nested[0]}")
+            if reason := misspoken(verb, arguments, why):
+                raise ValueError(reason)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"not a command: {error}"}
         LOGGER.info("%s asks for %s %s%s", who, verb, arguments, f" because {why}" if why else "")
@@ -226,6 +226,7 @@ def _who(line: socket.socket) -> str:
     if hasattr(socket, "SO_PEERCRED"):
         user = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
     try:
-        return pwd.getpwuid(user).pw_name
+        name = pwd.getpwuid(user).pw_name
     except KeyError:
-        return f"uid {user}"
+        name = ""
+    return name if name and is_writable(name) else f"uid {user}"

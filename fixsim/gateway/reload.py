@@ -45,7 +45,7 @@ class Reloader:
         if faults:
             raise ConfigError(tuple(Fault(str(self._path), key, reason) for key, reason in faults))
         told = [str(change) for change in changes]
-        if changes:
+        if config != self._exchange.config:
             payload = config_payload(config, who, why, self._exchange.venue_ns, told)
             self._exchange.reload(config, payload, now_ns)
             for adopt in self._adopters:

@@ -1,5 +1,6 @@
 """A row never fails to load, and the quick way to it gives what the careful way gives."""
 
+import json
 import re
 from pathlib import Path
 
@@ -146,6 +147,24 @@ def test_starts_reloads_and_what_happens_by_itself_are_events() -> None:
 def test_a_payload_that_nobody_would_write_is_a_row_too(payload: object) -> None:
     (row,) = happenings((Kind.OPERATOR, payload))
     assert len(row) == 9
+
+
+#: What is left of bytes that were no UTF-8.
+HALF = "caf\udce9"
+KEYS = ("verb", "event", "why", "who", "arguments", "symbol", "session", "sender", "reason", "changes")
+
+
+@pytest.mark.parametrize("kind", [Kind.OPERATOR, Kind.CONFIG, Kind.START, Kind.LINK, Kind.EVENT])
+@pytest.mark.parametrize("key", KEYS)
+def test_half_a_character_is_shown_as_its_number(kind: int, key: str) -> None:
+    value = {"arguments": {HALF: HALF}, "changes": [HALF]}.get(key, HALF)
+    told = {"verb": "halt", "event": "lost", "arguments": {}, "who": "anna", "why": "", key: value}
+    gathered = Rows({})
+    assert list(gathered.take(memoryview(pack(kind, 64, 7, json.dumps(told).encode(), session=1)), 0, 0)) == []
+    text = b"".join(gathered.events + gathered.sessions)
+    assert text.count(b"\n") == len(gathered.events) + len(gathered.sessions) > 0
+    text.decode()
+    assert kind != Kind.OPERATOR or key in ("event", "sender", "changes") or rb"caf\\udce9" in text
 
 
 def test_a_report_of_a_bust_names_the_report_it_amends() -> None:

@@ -132,6 +132,118 @@ def test_all_faults_come_at_once(write) -> None:
     assert found["counterparties[0].sender_comp_id"] == "is missing"
 
 
+#: Faults of keys beside faults of names and numbers.
+FAULTY = """
+[venue]
+heartbeat_max_s = 100_000
+[capacities]
+sessions = 1
+orders = 0
+[house]
+levels = 0
+comp_id = "ANNA"
+[[instruments]]
+symbol = "A"
+tick_size = 0
+lot_size = 1
+schedule = "day"
+breaker = "calm"
+[[instruments]]
+symbol = "A"
+tick_size = 1
+lot_size = 1234567.891
+max_qty = 4938271564000000
+[[instruments]]
+symbol = "EURO"
+tick_size = 0.01
+lot_size = 1
+currency = "EUR"
+[[schedules]]
+name = "night"
+phases = []
+[[breakers]]
+name = "wild"
+like = "nothing"
+[[counterparties]]
+sender_comp_id = "ANNA"
+heartbeat_min_s = 90_000
+[[counterparties]]
+sender_comp_id = "ANNA"
+heartbeat_min_s = 7_200
+firm = "ONE"
+[[limits]]
+scope = "firm"
+name = "TWO"
+order_qty_max = -1
+[[limits]]
+scope = "firm"
+name = "TWO"
+gross_max = 1e18
+[[limits]]
+scope = "session"
+name = "ANNA"
+price_min = 1
+[[rates]]
+currency = "USD"
+rate = 0
+[market_breaker]
+constituents = [{ symbol = "A", weight = 0 }, { symbol = "NONE" }]
+"""
+
+
+def test_faults_of_keys_hold_no_fault_of_names_and_numbers_back(write) -> None:
+    assert set(faults_of(write(FAULTY))) == {
+        # keys by themselves
+        "venue.heartbeat_max_s", "capacities.orders", "house.levels", "instruments[0].tick_size", "schedules[0].phases",
+        "breakers[0].like", "counterparties[0].heartbeat_min_s", "limits[0].order_qty_max", "rates[0].rate",
+        "market_breaker.constituents[0].weight",
+        # entries by themselves
+        "limits[2].price_min",
+        # names
+        "house.comp_id", "instruments[0].schedule", "instruments[0].breaker", "instruments[0].reference_price",
+        "instruments[1].symbol", "counterparties[1].sender_comp_id", "limits[0].name", "limits[1].name", "rates[0].currency",
+        "market_breaker.constituents[0].symbol", "market_breaker.constituents[1].symbol",
+        # numbers
+        "instruments[1].max_qty", "limits[1].gross_max", "capacities.sessions",
+    }  # fmt: skip
+
+
+def test_nothing_is_held_against_what_could_not_be_read(write) -> None:
+    more = """
+        [risk]
+        money_decimals = 13
+        currency = "usd"
+        [capacities]
+        instruments = 0
+        [[limits]]
+        scope = "account"
+        name = "*"
+        gross_max = 1e15
+        [[rates]]
+        currency = "EUR"
+        rate = "much"
+        [[instruments]]
+        symbol = "EURO"
+        tick_size = 0.01
+        lot_size = 1
+        currency = "EUR"
+        schedule = "day"
+        [[schedules]]
+        name = "day"
+        time_zone = "nowhere"
+        phases = [{ at = "09:00:00", phase = "closed" }]
+        [[counterparties]]
+        sender_comp_id = "A"
+        heartbeat_min_s = 7_200
+        [venue]
+        heartbeat_max_s = "long"
+    """
+    assert set(faults_of(write(SMALLEST + more))) == {
+        "risk.money_decimals", "risk.currency", "capacities.instruments", "rates[0].rate", "schedules[0].time_zone",
+        "venue.heartbeat_max_s",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("more", "key"),
     [

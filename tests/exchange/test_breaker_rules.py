@@ -106,8 +106,8 @@ def test_every_mistake_of_a_breaker_is_told_at_once() -> None:
         market_breaker=market,
     )
     assert [line.split()[0] for line in found] == [
-        "breakers[1].name", "breakers[0].mine", "breakers[1].mine", "instruments[0].breaker", "instruments[1].reference_price",
-        "market_breaker.constituents[2].symbol", "market_breaker.constituents[1].symbol", "market_breaker.levels",
+        "breakers[0]", "breakers[1]", "market_breaker.levels", "breakers[1].name", "instruments[0].breaker",
+        "instruments[1].reference_price", "market_breaker.constituents[2].symbol", "market_breaker.constituents[1].symbol",
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from exchange.stage import Field, Said, Stage, rehearsed, small_config
 from fixsim.exchange.digest import state_digest
+from fixsim.exchange.operator.verbs import VERBS
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import records
 from fixsim.journal.trades import find_trade
@@ -286,3 +287,54 @@ def test_a_mass_cancel_without_its_fields_is_a_business_reject_where_nobody_vali
     stage.log_on("ANNA")
     assert shown(stage.say("ANNA", [(35, b"q"), (530, b"7"), (60, TIME)]), 35, 380) == [("ANNA", "j", "5")]
     assert shown(stage.say("ANNA", [(35, b"q"), (11, b"Q"), (60, TIME)]), 35, 380) == [("ANNA", "j", "5")]
+
+
+# ---------------------------------------------------------------- names and numbers that nobody has
+
+#: Arguments with which each verb gets to where it looks at the others.
+GOOD: dict[str, dict[str, Any]] = {
+    "kill": {"switch": "on", "scope": "account", "name": "X"}, "book": {"symbol": "AAPL", "depth": 1},
+    "phase": {"symbol": "AAPL", "phase": "opening-auction", "seconds": 1},
+    "announce": {"headline": "h", "text": "t", "session": "ANNA"},
+    "cancel-all": {"session": "ANNA", "symbol": "AAPL", "account": "X", "side": "buy", "all": True},
+    "sessions.set-next": {"session": "CARL", "in": 1, "out": 1}, "sessions.show": {"session": "ANNA"},
+    "sessions.disconnect": {"session": "ANNA", "text": "t"}, "sessions.reset": {"session": "CARL"}, "shutdown": {"text": "t"},
+    "clock.advance": {"by_ns": 1}, "clock.set": {"to_ns": 1}, "limits.show": {"scope": "account", "name": "X"},
+    "limits.reset": {"scope": "account", "name": "X"}, "halt": {"symbol": "AAPL"}, "resume": {"symbol": "AAPL"},
+    "journal.retire": {"floor": 0}, "calendar": {"changes": {}}, "clock.show": {}, "clock.next": {},
+    "correct": {"quantity": "1", "price": "1"}, "bust": {},
+}  # fmt: skip
+ODD = (
+    "\u20ac", "\U0001f600", "caf\u00e9", "", "*", "x" * 5_000, "nan", "1e999999999", "-1", 0, -1, 1 << 31, 1 << 64, 10**100,
+    1.5, 5e-324, 1e308, True, None,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_whatever_a_command_names_it_is_answered_in_one_line(verb: str) -> None:
+    stage = Stage()
+    stage.log_on("ANNA", "BERT", "CARL")
+    stage.exchange.lose_link(stage.links["CARL"], "gone", stage.now_ns)
+    stage.say("ANNA", order("A1", account=b"X"))
+    stage.say("BERT", order("B1", side=b"2", account=b"X", qty=b"10"))
+    good = GOOD[verb] | (told(stage, 1) if verb in ("bust", "correct") else {})
+    for name in good:
+        for value in ODD:
+            answer = stage.exchange.command(verb, good | {name: value}, "anna", stage.now_ns)
+            assert answer["ok"] or "\n" not in answer["error"]
+            json.dumps(answer)
+            stage.exchange.commit()
+
+
+@pytest.mark.parametrize("scope", ["session", "firm", "account", "symbol"])
+@pytest.mark.parametrize("switch", ["on", "off"])
+def test_nobody_is_killed_by_a_name_that_no_message_can_say(stage: Stage, scope: str, switch: str) -> None:
+    stage.say("ANNA", order("A1", account=b"X"))
+    assert refused(stage, "kill", switch=switch, scope=scope, name="\u20ac") == f"unknown {scope} '\u20ac'"
+
+
+def test_an_account_beyond_ascii_is_killed_by_what_its_bytes_are_shown_as(stage: Stage) -> None:
+    stage.say("ANNA", order("A1", account=b"caf\xe9"))
+    answer, _ = stage.commanded("kill", switch="on", scope="account", name="caf\u00e9")
+    assert answer["cancelled"] == 1
+    assert replays(stage)

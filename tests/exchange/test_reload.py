@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from exchange.stage import MORNING_NS, MemoryWriter, Stage, rehearsed, small_config, with_counterparty
-from fixsim.config import Config, Counterparty, Instrument, Permissions
+from fixsim.config import Config, Counterparty, Instrument, Limits, Permissions
 from fixsim.config.schedules import Schedule, Step
 from fixsim.errors import VenueError
 from fixsim.exchange.digest import state_digest
@@ -168,4 +168,40 @@ def test_an_instrument_goes_on_in_the_phase_of_its_new_schedule():
     stage.command("phase", symbol="AAPL", phase="volatility-auction")
     reload(stage, replace(scheduled(None), venue=replace(BASE.venue, max_message_size=9_000)))
     assert stage.command("phase", symbol="AAPL")["phase"] == "volatility-auction", "nothing has changed for it"
+    assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits("session", "ANNA", order_qty_max=Decimal("9e18"), position_max=Decimal("9e18")),
+        Limits("instrument", "AAPL", order_qty_max=Decimal("9e18"), price_max=Decimal("9e18")),
+    ],
+)
+def test_a_limit_larger_than_anything_that_could_meet_it_limits_nothing(limits: Limits):
+    tiny = Decimal("1e-9")
+    config = with_instrument(BASE, "AAPL", tick_size=tiny, lot_size=tiny, min_qty=tiny, max_qty=Decimal(1))
+    stage = Stage(config)
+    stage.log_on("ANNA")
+    stage.say("ANNA", order("A", qty=b"0.001", price=b"0.001"))
+    reload(stage, replace(config, limits=(limits,)))
+    assert answer(stage.say("ANNA", order("B", qty=b"0.001", price=b"0.001")))[150] == b"0"
+
+
+def test_a_lowest_price_above_any_that_an_order_may_have_refuses_all_of_them():
+    config = with_instrument(BASE, "AAPL", tick_size=Decimal("1e-9"))
+    stage = Stage(config)
+    stage.log_on("ANNA")
+    reload(stage, replace(config, limits=(Limits("instrument", "AAPL", price_min=Decimal("9e18")),)))
+    assert answer(stage.say("ANNA", order("A", price=b"1")))[150] == b"8"
+
+
+def test_a_kill_switch_can_be_lifted_when_nobody_has_that_name_any_more():
+    config = replace(BASE, counterparties=(Counterparty("ANNA", firm="ONE"), Counterparty("BERT")))
+    stage = Stage(config)
+    stage.log_on("ANNA")
+    assert stage.command("kill", switch="on", scope="firm", name="ONE")["ok"]
+    reload(stage, replace(config, counterparties=(Counterparty("ANNA"), Counterparty("BERT"))))
+    assert stage.command("kill", switch="off", scope="firm", name="ONE") == {"ok": True, "switches": [], "cancelled": 0}
+    assert stage.command("kill", switch="off", scope="firm", name="ONE")["error"] == "unknown firm 'ONE'"
     assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)

@@ -1,11 +1,14 @@
 """Operators' commands: over a socket only the owner can open, answered when they are in the journal."""
 
 import json
+import os
+import pwd
 import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from stage import Stage, running, small
@@ -131,6 +134,35 @@ def test_what_is_no_command_is_refused_and_harmless(stage: Stage) -> None:
     assert ask(stage.data_dir, "sessions.show", {}) == {"sessions": []}
 
 
+@pytest.mark.parametrize("text", ["caf\udce9", "a\0b", "a\nb", "a\tb", "\x1b[31m", "a\x7f", "a\x9b"])
+def test_what_cannot_be_kept_as_text_is_refused_wherever_it_stands_and_leaves_no_record(stage: Stage, text: str) -> None:
+    for verb, arguments, why in (
+        ("halt", {"symbol": "AAPL"}, text), ("halt", {"symbol": text}, ""), ("halt", {text: "AAPL"}, ""),
+        (text, {"symbol": "AAPL"}, ""), ("reload", {}, text),
+    ):  # fmt: skip
+        with pytest.raises(UsageError) as refused:
+            ask(stage.data_dir, verb, arguments, why)
+        assert str(refused.value) == "not a command: a text holds control characters, or bytes that are no UTF-8"
+    assert commands(stage) == []
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_a_number_that_is_none_is_refused_and_leaves_no_record(stage: Stage, number: str) -> None:
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(stage.data_dir / CONTROL))
+        line.sendall(b'{"verb": "phase", "arguments": {"symbol": "AAPL", "seconds": %b}}\n' % number.encode())
+        with line.makefile("rb") as answers:
+            assert json.loads(answers.readline()) == {"ok": False, "error": "not a command: seconds is no finite number"}
+    assert commands(stage) == []
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "a\nb", ""])
+def test_an_operator_whose_name_cannot_be_kept_goes_by_number(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda user: SimpleNamespace(pw_name=name))
+    ask(stage.data_dir, "halt", {"symbol": "AAPL"})
+    assert [command["who"] for command in commands(stage)] == [f"uid {os.getuid()}"]
+
+
 def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     with running(small(), deep):
@@ -143,10 +175,10 @@ def test_nobody_answers_where_nothing_runs(tmp_path: Path) -> None:
 
 
 def test_who_asks_and_why_are_in_the_journal(stage: Stage) -> None:
-    ask(stage.data_dir, "halt", {"symbol": "AAPL"}, "news\npending")
+    ask(stage.data_dir, "halt", {"symbol": "AAPL"}, "news: caf\u00e9 \u20ac")
     ask(stage.data_dir, "resume", {"symbol": "AAPL"})
     halted, resumed = commands(stage)
-    assert (halted["why"], resumed["why"]) == ("news\npending", "")
+    assert (halted["why"], resumed["why"]) == ("news: caf\u00e9 \u20ac", "")
     assert halted["who"] == resumed["who"] != ""
 
 

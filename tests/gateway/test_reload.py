@@ -106,6 +106,28 @@ def test_what_a_running_exchange_cannot_change_is_refused_together_with_what_its
     assert venue.config_records() == 0
 
 
+@pytest.mark.parametrize("number", ["1e30", "nan", "1e9999999999999999999", "0x" + "f" * 5_000])
+def test_a_number_that_nobody_can_reckon_with_changes_nothing(venue: Venue, number: str) -> None:
+    venue.write(max_qty=number)
+    with pytest.raises(UsageError, match=r"venue\.toml: (instruments\[0\]\.max_qty|file): "):
+        venue.reload()
+    assert venue.config_records() == 0
+
+
+def test_limits_of_anybody_are_taken(venue: Venue) -> None:
+    text = venue.file.read_text()
+    limits = "".join(f'[[limits]]\nscope = "session"\nname = "{name}"\norder_qty_max = %s\n' for name in ("ANNA", "BERT"))
+    venue.file.write_text(text + limits % (500, 500))
+    assert len(venue.reload()) == 2
+    venue.file.write_text(text + limits % (50, 500))
+    assert venue.reload() == ["changed limits[session ANNA].order_qty_max from 500 to 50"]
+    assert venue.reload() == []
+    with venue.stage.client("ANNA") as client:
+        client.log_on()
+        client.socket.sendall(client.order("A", qty=100))
+        assert client.expect("8").get(150) == b"8"
+
+
 def test_a_file_that_is_gone_is_told(venue: Venue) -> None:
     venue.file.unlink()
     with pytest.raises(UsageError, match="No such file"):

@@ -95,6 +95,16 @@ def test_cat_as_json_holds_everything(run, venue):
     assert found[7]["payload"]["verb"] == "halt"
 
 
+@pytest.mark.parametrize("how", [["journal", "cat"], ["tail", "--no-follow"]])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_half_a_character_in_a_record_is_shown_as_its_number(run, venue, how, form):
+    directory, conversation = venue
+    conversation.put(Kind.OPERATOR, json.dumps({"verb": "halt", "who": "anna", "why": "caf\udce9"}).encode())
+    code, out, err = run(*how, "--data-dir", directory, *form)
+    assert (code, err) == (0, "")
+    assert "caf\\udce9" in out.splitlines()[-1]
+
+
 def test_cat_can_begin_anywhere_and_be_narrowed(run, venue):
     directory, _ = venue
     _, out, _ = run("journal", "cat", "--data-dir", directory, "--json")
