@@ -17,6 +17,7 @@ from fixsim.limits import MONEY_MAX
 
 BUY, SHORT = 0x31, 0x35
 MARKET = 0x31
+AT_THE_CLOSE = 0x37
 CONTINUOUS = Phase.CONTINUOUS
 
 # What `risk_fault` says; 0 when nothing stands against the order. The scope of the owner is added, times SCOPE.
@@ -128,11 +129,11 @@ def sweep_price(m, opposite, lots):
 
 
 @kernel
-def market_worth(m, party, book, side, lots):
+def market_worth(m, party, book, side, tif, lots):
     """Ticks at which a market order is counted, and whether it may not trade beyond them (1, else 0)."""
     opposite = 2 * book + (1 if side == BUY else 0)
     best = np.int64(m.sides[opposite]["best"])
-    if best == NIL or m.books[book]["phase"] != CONTINUOUS:
+    if best == NIL or m.books[book]["phase"] != CONTINUOUS or tif == AT_THE_CLOSE:
         return max(np.int64(m.books[book]["mark"]), np.int64(m.books[book]["last_price"])), 0
     guard = guard_price(m, party, opposite, np.int64(m.levels[best]["price"]))
     if guard != 0:
@@ -250,7 +251,7 @@ def risk_fault(m, party, book, side, ord_type, tif, price, lots):
     row = m.parties[party]
     worth = price
     if ord_type == MARKET:
-        worth, _ = market_worth(m, party, book, side, lots)
+        worth, _ = market_worth(m, party, book, side, tif, lots)
     else:
         fault = price_fault(m, row, book, price)
         if fault != 0:
@@ -361,7 +362,7 @@ def risk_open(m, slot):
     price, lots = np.int64(order["price"]), np.int64(order["leaves"])
     worth = price
     if order["ord_type"] == MARKET:
-        worth, guarded = market_worth(m, party, book, np.int64(order["side"]), lots)
+        worth, guarded = market_worth(m, party, book, np.int64(order["side"]), np.int64(order["tif"]), lots)
         order["guarded"] = guarded
     order["worth"] = worth
     value, now_ns, buys = worth * lots * np.int64(m.parties[party]["factor"]), venue_now(m), order["side"] == BUY

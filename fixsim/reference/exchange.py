@@ -41,6 +41,7 @@ GOOD_TILL_DATE: Final = b"6"
 #: What does not outlive its day: Day, at the opening, at the close.
 FOR_A_DAY: Final = (DAY, b"2", b"7")
 FILL_OR_KILL: Final = b"4"
+AT_THE_CLOSE: Final = b"7"
 ANYTHING: Final = Permission()
 
 #: Tags without which a message cannot be answered by its own kind of answer.
@@ -223,7 +224,8 @@ class ReferenceExchange(Interventions, Sight):
         if refusal is None:
             assert listing is not None
             order = self._open_order(session, message, listing)
-            self.risk.accepted(order, message, listing, self.books[listing.symbol], self._now_ns)
+            meets = self._meets(message, listing)
+            self.risk.accepted(order, message, listing, self.books[listing.symbol], self._now_ns, meets=meets)
             order.worst = self.risk.worst(order)
             yield from self._accept(order)
         else:
@@ -254,7 +256,12 @@ class ReferenceExchange(Interventions, Sight):
         if text := rules.wrong_price(message, listing):
             return Refusal(b"99", text)
         book, orders = self.books.get(listing.symbol) or Book(), list(self.open.values())
-        return self.risk.refuse_order(session, message, listing, book, orders, self.board.listed, self._now_ns)
+        meets = self._meets(message, listing)
+        return self.risk.refuse_order(session, message, listing, book, orders, self.board.listed, self._now_ns, meets=meets)
+
+    def _meets(self, message: Inbound, listing: Listing) -> bool:
+        """Would a new order trade as it comes?"""
+        return self.floor.phase(listing.symbol) == CONTINUOUS and message.get(59) != AT_THE_CLOSE
 
     def _refuse(self, session: str, message: Inbound, refusal: Refusal, owner: Order | None) -> Reply:
         occasion = self._occasion(b"8", _id(message), message.route)

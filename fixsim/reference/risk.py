@@ -145,12 +145,12 @@ class RiskDesk:
         return price * qty * self.rates.get(listing.currency, Decimal(0))
 
     def market_worth(
-        self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal
+        self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal, *, meets: bool
     ) -> tuple[Decimal, bool]:
-        """The price a market order is counted at, and whether it may not trade beyond it."""
+        """The price a market order is counted at, and whether it may not trade beyond it. `meets`: it trades as it comes."""
         opposite = book.asks if side == BUY else book.bids
         levels = [(price, sum(maker.leaves for maker in queue)) for price, queue in opposite]
-        if not levels:
+        if not levels or not meets:
             last = book.last_trade[0] if book.last_trade else Decimal(0)
             return max(last, self.marks.get(listing.symbol, Decimal(0))), False
         best = levels[0][0]
@@ -286,9 +286,9 @@ class RiskDesk:
 
     def refuse_order(
         self, session: str, message: Inbound, listing: Listing, book: Book, orders: list[Order], board: Mapping[str, Listing],
-        now_ns: int,
+        now_ns: int, *, meets: bool,
     ) -> Refusal | None:  # fmt: skip
-        """What stands against a new order, which is good by itself."""
+        """What stands against a new order, which is good by itself. `meets`: it trades as it comes."""
         owners = list(self.owners_of(session, message.get(1), listing.symbol))
         side, qty, price = message.get(54) or b"", read_number(message.get(38)), read_number(message.get(44))
         assert qty is not None
@@ -302,7 +302,7 @@ class RiskDesk:
                 return Refusal(b"99", text)
             worth = price
         else:
-            worth, _ = self.market_worth(owners, listing, book, side, qty)
+            worth, _ = self.market_worth(owners, listing, book, side, qty, meets=meets)
         value = self.value(listing, worth, qty)
         if text := self.too_large(owners, qty, value):
             return Refusal(b"3", text)
@@ -358,14 +358,16 @@ class RiskDesk:
         if listing.reference_price is not None:
             self.marks.setdefault(listing.symbol, listing.reference_price)
 
-    def accepted(self, order: Order, message: Inbound, listing: Listing, book: Book, now_ns: int) -> None:
+    def accepted(self, order: Order, message: Inbound, listing: Listing, book: Book, now_ns: int, *, meets: bool) -> None:
         """A new order, before it trades."""
         self._mark_first(listing)
         owners = self._of(order)
         if not owners:
             return
         if order.price is None:
-            self.worth[order.order_id], guarded = self.market_worth(owners, listing, book, order.side, order.qty)
+            self.worth[order.order_id], guarded = self.market_worth(
+                owners, listing, book, order.side, order.qty, meets=meets
+            )
             if guarded:
                 self.guarded.add(order.order_id)
         else:
