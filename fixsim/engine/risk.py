@@ -9,16 +9,13 @@ Money is price in ticks x lots x the factor of the instrument, in minor units of
 import numpy as np
 
 from fixsim.engine.jit import kernel, leaf
-from fixsim.engine.ladder import ladder_first_from, price_key
 from fixsim.engine.parties import UNKNOWN, find_party
 from fixsim.engine.repeats import find_duplicate, has_duplicate_room, remember_terms, terms_kind
-from fixsim.layout import LIMITLESS, NIL, OWNERS_EACH, Phase
+from fixsim.engine.worth import BPS, BUY, MARKET, best_limit, market_worth, replaced_worth, sell_worth
+from fixsim.layout import NIL, OWNERS_EACH
 from fixsim.limits import MONEY_MAX
 
-BUY, SHORT = 0x31, 0x35
-MARKET = 0x31
-AT_THE_CLOSE = 0x37
-CONTINUOUS = Phase.CONTINUOUS
+SHORT = 0x35
 
 # What `risk_fault` says; 0 when nothing stands against the order. The scope of the owner is added, times SCOPE.
 PRICE_MIN, PRICE_MAX, COLLAR_STATIC, COLLAR_LAST, COLLAR_MID, ORDER_QTY, ORDER_NOTIONAL = 1, 2, 3, 4, 5, 6, 7
@@ -28,7 +25,6 @@ SCOPE = 32
 
 #: One token of a bucket.
 TOKEN = 1_000_000_000
-BPS = 10_000
 
 
 # ---------------------------------------------------------------- rates
@@ -99,48 +95,6 @@ def count_request(row, now_ns):
         row["order_ns"] = now_ns
 
 
-# ---------------------------------------------------------------- what an order is worth
-
-
-@kernel
-def guard_price(m, party, opposite, best):
-    """Ticks that a market order may not trade beyond, counted from the price `best` of SIDE row `opposite`; 0 for any."""
-    row = m.parties[party]
-    room = min(np.int64(row["guard_ticks"]), LIMITLESS)
-    if row["guard_bps"] != 0:
-        room = min(room, best * np.int64(row["guard_bps"]) // BPS)
-    if room == LIMITLESS:
-        return np.int64(0)
-    if opposite & 1:
-        return best + room
-    return max(1, best - room)
-
-
-@kernel
-def sweep_price(m, opposite, lots):
-    """The worst price at which `lots` would trade on SIDE row `opposite`, as far as they would; 0 when it is empty."""
-    row = np.int64(m.sides[opposite]["best"])
-    price = np.int64(0)
-    while row != NIL and lots > 0:
-        price = np.int64(m.levels[row]["price"])
-        lots -= np.int64(m.levels[row]["lots"])
-        row = ladder_first_from(m, opposite, price_key(opposite, price) + 1)
-    return price
-
-
-@kernel
-def market_worth(m, party, book, side, tif, lots):
-    """Ticks at which a market order is counted, and whether it may not trade beyond them (1, else 0)."""
-    opposite = 2 * book + (1 if side == BUY else 0)
-    best = np.int64(m.sides[opposite]["best"])
-    if best == NIL or m.books[book]["phase"] != CONTINUOUS or tif == AT_THE_CLOSE:
-        return max(np.int64(m.books[book]["mark"]), np.int64(m.books[book]["last_price"])), 0
-    guard = guard_price(m, party, opposite, np.int64(m.levels[best]["price"]))
-    if guard != 0:
-        return guard, 1
-    return sweep_price(m, opposite, lots), 0
-
-
 # ---------------------------------------------------------------- looking
 
 
@@ -163,7 +117,7 @@ def price_fault(m, row, book, price):
     if row["last_bps"] != 0 and last != 0 and beyond(price, 2 * last, np.int64(row["last_bps"])):
         return COLLAR_LAST
     if row["mid_bps"] != 0:
-        bid, ask = np.int64(m.sides[2 * book]["best"]), np.int64(m.sides[2 * book + 1]["best"])
+        bid, ask = best_limit(m, 2 * book), best_limit(m, 2 * book + 1)
         if bid != NIL and ask != NIL:
             twice = np.int64(m.levels[bid]["price"]) + np.int64(m.levels[ask]["price"])
             if beyond(price, twice, np.int64(row["mid_bps"])):
@@ -249,13 +203,13 @@ def risk_fault(m, party, book, side, ord_type, tif, price, lots):
     `price` is in ticks, 0 for a market order.
     """
     row = m.parties[party]
-    worth = price
     if ord_type == MARKET:
         worth, _ = market_worth(m, party, book, side, tif, lots)
     else:
         fault = price_fault(m, row, book, price)
         if fault != 0:
             return fault
+        worth = price if side == BUY else sell_worth(m, book, price)
     if lots > row["lots_max"]:
         return ORDER_QTY
     if worth * lots > row["value_max"]:
@@ -278,8 +232,8 @@ def replace_fault(m, slot, price, lots):
         fault = price_fault(m, row, book, price)
         if fault != 0:
             return fault
-    worth = price if limit else np.int64(order["worth"])
     leaves = max(0, lots - np.int64(order["cum"]))
+    worth = replaced_worth(m, slot, price, leaves)
     raises = leaves > order["leaves"] or worth * leaves > order["worth"] * order["leaves"]
     if raises and lots > row["lots_max"]:
         return ORDER_QTY
@@ -359,13 +313,17 @@ def risk_open(m, slot):
     if party < 0:
         return
     order["party"] = party
-    price, lots = np.int64(order["price"]), np.int64(order["leaves"])
+    price, lots, buys = np.int64(order["price"]), np.int64(order["leaves"]), order["side"] == BUY
     worth = price
     if order["ord_type"] == MARKET:
-        worth, guarded = market_worth(m, party, book, np.int64(order["side"]), np.int64(order["tif"]), lots)
-        order["guarded"] = guarded
+        worth, bound = market_worth(m, party, book, np.int64(order["side"]), np.int64(order["tif"]), lots)
+        if bound != 0:
+            # it never outlives its matching: nobody is looked at while it holds less than it was looked at for
+            worth, order["guarded"] = bound, 1
+    elif not buys:
+        worth = sell_worth(m, book, price)
     order["worth"] = worth
-    value, now_ns, buys = worth * lots * np.int64(m.parties[party]["factor"]), venue_now(m), order["side"] == BUY
+    value, now_ns = worth * lots * np.int64(m.parties[party]["factor"]), venue_now(m)
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         reserve(m, place, buys, lots, value)
         owner = np.int64(m.party_owners[place])
@@ -428,7 +386,7 @@ def risk_replace(m, slot, price, leaves):
     if party == NIL:
         return
     lots, worth, buys = np.int64(order["leaves"]), np.int64(order["worth"]), order["side"] == BUY
-    changed = worth if order["ord_type"] == MARKET else price
+    changed = replaced_worth(m, slot, price, leaves)
     order["worth"] = changed
     value, now_ns = (changed * leaves - worth * lots) * np.int64(m.parties[party]["factor"]), venue_now(m)
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
@@ -446,8 +404,9 @@ def risk_reprice(m, slot, price):
     party = np.int64(order["party"])
     if party == NIL:
         return
-    value = (price - np.int64(order["worth"])) * np.int64(order["leaves"]) * np.int64(m.parties[party]["factor"])
-    order["worth"] = price
+    worth = price if order["side"] == BUY else max(price, np.int64(order["worth"]))
+    value = (worth - np.int64(order["worth"])) * np.int64(order["leaves"]) * np.int64(m.parties[party]["factor"])
+    order["worth"] = worth
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         reserve(m, place, order["side"] == BUY, 0, value)
 

@@ -123,7 +123,8 @@ class Gate:
             return fault_of(engine_risk.DUPLICATE_MEMORY)
         side, ord_type = message.get(tags.SIDE, b"")[0], message.get(tags.ORD_TYPE, b"")[0]
         tif = message.get(tags.TIME_IN_FORCE, b"0")[0]
-        code = int(engine_risk.risk_fault(self.risk.machine, draft.party, listing.book, side, ord_type, tif, price, lots))
+        with self.risk.valued(listing):
+            code = int(engine_risk.risk_fault(self.risk.machine, draft.party, listing.book, side, ord_type, tif, price, lots))
         if code:
             self.drop()
             return fault_of(code)

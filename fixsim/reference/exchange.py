@@ -41,7 +41,6 @@ GOOD_TILL_DATE: Final = b"6"
 #: What does not outlive its day: Day, at the opening, at the close.
 FOR_A_DAY: Final = (DAY, b"2", b"7")
 FILL_OR_KILL: Final = b"4"
-AT_THE_CLOSE: Final = b"7"
 ANYTHING: Final = Permission()
 
 #: Tags without which a message cannot be answered by its own kind of answer.
@@ -224,9 +223,8 @@ class ReferenceExchange(Interventions, Sight):
         if refusal is None:
             assert listing is not None
             order = self._open_order(session, message, listing)
-            meets = self._meets(message, listing)
-            self.risk.accepted(order, message, listing, self.books[listing.symbol], self._now_ns, meets=meets)
-            order.worst = self.risk.worst(order)
+            book, meets = self.books[listing.symbol], self.floor.meets(message)
+            self.risk.accepted(order, message, listing, book, self._now_ns, meets=meets)
             yield from self._accept(order)
         else:
             yield self._refuse(session, message, refusal, seen if refusal is DUPLICATE else None)
@@ -256,12 +254,8 @@ class ReferenceExchange(Interventions, Sight):
         if text := rules.wrong_price(message, listing):
             return Refusal(b"99", text)
         book, orders = self.books.get(listing.symbol) or Book(), list(self.open.values())
-        meets = self._meets(message, listing)
-        return self.risk.refuse_order(session, message, listing, book, orders, self.board.listed, self._now_ns, meets=meets)
-
-    def _meets(self, message: Inbound, listing: Listing) -> bool:
-        """Would a new order trade as it comes?"""
-        return self.floor.phase(listing.symbol) == CONTINUOUS and message.get(59) != AT_THE_CLOSE
+        now_ns, meets = self._now_ns, self.floor.meets(message)
+        return self.risk.refuse_order(session, message, listing, book, orders, self.board.listed, now_ns, meets=meets)
 
     def _refuse(self, session: str, message: Inbound, refusal: Refusal, owner: Order | None) -> Reply:
         occasion = self._occasion(b"8", _id(message), message.route)
@@ -362,13 +356,13 @@ class ReferenceExchange(Interventions, Sight):
             return
         price, qty = read_number(message.get(44)), read_number(message.get(38))
         assert qty is not None
+        self.risk.replaced(order, price, qty, self.books[order.symbol], self._now_ns)
         fills: Iterator[Fill]
         if order.waits or self.floor.phase(order.symbol) != CONTINUOUS:
             fills = self.floor.replace(order, price, qty)
         else:
             assert price is not None, "a market order rests in calls only"
             fills = self.books[order.symbol].replace(order, price, qty)
-        self.risk.replaced(order, self._now_ns)
         former, order.cl_ord_id = order.cl_ord_id, name
         self.names[session, name] = order
         yield self._report(order, b"5", request=message, former=former)

@@ -15,11 +15,11 @@ from fixsim.reference.message import Inbound
 from fixsim.reference.number import read_number
 from fixsim.reference.owners import HELD, SECOND, Owner
 from fixsim.reference.report import Refusal
+from fixsim.reference.worth import BPS, limits_of, market_worth, sell_worth
 
 MARKET: Final = b"1"
 SHORT: Final = b"5"
 DAY_NS: Final = 86_400 * SECOND
-BPS: Final = 10_000
 #: Beyond what any sum may reach, in minor units.
 MINOR_MAX: Final = 1 << 60
 
@@ -45,9 +45,8 @@ class RiskDesk:
         self.marks: dict[str, Decimal] = {}
         self.marked_ns = 0
         self.day = 0
-        #: What a unit of each open order is counted at, and whether a market order may not trade beyond it, by OrderID.
+        #: What a unit of each order was counted at when it came, by OrderID.
         self.worth: dict[int, Decimal] = {}
-        self.guarded: set[int] = set()
 
     @property
     def most(self) -> Decimal:
@@ -65,7 +64,9 @@ class RiskDesk:
             if found is not None:
                 owner.change(found)
         for order in orders:
-            if order.price is not None and self._of(order):
+            if not self._of(order):
+                self.worth.pop(order.order_id, None)
+            elif order.price is not None:
                 self.worth.setdefault(order.order_id, order.price)
 
     # ------------------------------------------------------------ who answers for an order
@@ -89,8 +90,11 @@ class RiskDesk:
                 yield self.owners[scope, name]
 
     def _worth(self, order: Order) -> Decimal:
-        """What a unit of an order is counted at: its limit, whoever changed it, or what a market order could reach."""
-        return self.worth[order.order_id] if order.price is None else order.price
+        """What a unit of an order is counted at: a buy at its limit, whoever changed it; a sell at no less than that."""
+        known = self.worth[order.order_id]
+        if order.price is None:
+            return known
+        return order.price if order.is_buy else max(known, order.price)
 
     def _of(self, order: Order) -> list[Owner]:
         return list(self.owners_of(order.session, order.account, order.symbol))
@@ -144,31 +148,15 @@ class RiskDesk:
         """What a quantity at a price is worth in the venue's currency."""
         return price * qty * self.rates.get(listing.currency, Decimal(0))
 
-    def market_worth(
+    def _market_worth(
         self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal, *, meets: bool
-    ) -> tuple[Decimal, bool]:
-        """The price a market order is counted at, and whether it may not trade beyond it. `meets`: it trades as it comes."""
-        opposite = book.asks if side == BUY else book.bids
-        levels = [(price, sum(maker.leaves for maker in queue)) for price, queue in opposite]
-        if not levels or not meets:
-            last = book.last_trade[0] if book.last_trade else Decimal(0)
-            return max(last, self.marks.get(listing.symbol, Decimal(0))), False
-        best = levels[0][0]
-        rooms = [
-            entry.protection_ticks * listing.tick_size for entry in self._limits(owners) if entry.protection_ticks is not None
-        ]
-        for entry in self._limits(owners):
-            if entry.protection_bps:
-                ticks = (best / listing.tick_size * entry.protection_bps) // BPS
-                rooms.append(ticks * listing.tick_size)
-        if rooms:
-            return (best + min(rooms) if side == BUY else max(listing.tick_size, best - min(rooms))), True
-        reached = best
-        for price, lots in levels:
-            if qty <= 0:
-                break
-            reached, qty = price, qty - lots
-        return reached, False
+    ) -> tuple[Decimal, Decimal | None]:
+        mark = self.marks.get(listing.symbol, Decimal(0))
+        return market_worth(self._limits(owners), listing, book, mark, side, qty, meets=meets)
+
+    def _limit_worth(self, symbol: str, book: Book, price: Decimal, *, buys: bool) -> Decimal:
+        """What a unit of a limit order that comes now is counted at."""
+        return price if buys else sell_worth(book, self.marks.get(symbol, Decimal(0)), price)
 
     def _limits(self, owners: Iterable[Owner]) -> list[Limits]:
         return [owner.limits for owner in owners]
@@ -180,7 +168,7 @@ class RiskDesk:
             return b"Price(44) is below the lowest allowed"
         if any(entry.price_max is not None and price > entry.price_max for entry in limits):
             return b"Price(44) is above the highest allowed"
-        bids, asks = [level for level, _ in book.bids], [level for level, _ in book.asks]
+        bids, asks = ([level for level, _ in limits_of(side)] for side in (book.bids, book.asks))
         last = book.last_trade[0] if book.last_trade else None
         middle = (bids[0] + asks[0]) / 2 if bids and asks else None
         for key, around, text in (
@@ -292,17 +280,16 @@ class RiskDesk:
         owners = list(self.owners_of(session, message.get(1), listing.symbol))
         side, qty, price = message.get(54) or b"", read_number(message.get(38)), read_number(message.get(44))
         assert qty is not None
-        if listing.symbol in board:
-            self._mark_first(listing)
+        self._mark_first(listing)
         board = {**board, listing.symbol: listing}
         if not owners:
             return None
         if price is not None:
             if text := self.wrong_price(owners, listing, book, price):
                 return Refusal(b"99", text)
-            worth = price
+            worth = self._limit_worth(listing.symbol, book, price, buys=side == BUY)
         else:
-            worth, _ = self.market_worth(owners, listing, book, side, qty, meets=meets)
+            worth, _ = self._market_worth(owners, listing, book, side, qty, meets=meets)
         value = self.value(listing, worth, qty)
         if text := self.too_large(owners, qty, value):
             return Refusal(b"3", text)
@@ -326,8 +313,8 @@ class RiskDesk:
         if price is not None and price != order.price and (text := self.wrong_price(owners, listing, book, price)):
             return text
         before = self._worth(order)
-        worth = before if price is None else price
         leaves = max(Decimal(0), qty - order.cum)
+        worth = self._replaced_worth(order, price, leaves, book)
         raises = leaves > order.leaves or worth * leaves > before * order.leaves
         more_qty = more_value = Decimal(0)
         if raises:
@@ -340,6 +327,12 @@ class RiskDesk:
             if found := found or self._too_busy(owner, False, more_value, orders, board, now_ns):
                 return found + b" (%s)" % owner.scope.encode()
         return None
+
+    def _replaced_worth(self, order: Order, price: Decimal | None, leaves: Decimal, book: Book) -> Decimal:
+        """What a unit of an order will be counted at; a sell that keeps its place is counted as before."""
+        if price is None or (price == order.price and leaves <= order.leaves):
+            return self._worth(order)
+        return self._limit_worth(order.symbol, book, price, buys=order.is_buy)
 
     @staticmethod
     def _terms(message: Inbound, price: Decimal | None, qty: Decimal) -> tuple[object, ...]:
@@ -365,19 +358,18 @@ class RiskDesk:
         if not owners:
             return
         if order.price is None:
-            self.worth[order.order_id], guarded = self.market_worth(
-                owners, listing, book, order.side, order.qty, meets=meets
-            )
-            if guarded:
-                self.guarded.add(order.order_id)
+            worth, order.worst = self._market_worth(owners, listing, book, order.side, order.qty, meets=meets)
         else:
-            self.worth[order.order_id] = order.price
+            worth = self._limit_worth(order.symbol, book, order.price, buys=order.is_buy)
+        self.worth[order.order_id] = worth
         for owner in owners:
             owner.entered.append((self._terms(message, order.price, order.qty), now_ns))
         self.requested(order, now_ns, ordering=True)
 
-    def replaced(self, order: Order, now_ns: int) -> None:
-        """A resting order has another price or quantity."""
+    def replaced(self, order: Order, price: Decimal | None, qty: Decimal, book: Book, now_ns: int) -> None:
+        """A resting order is about to have another price or total."""
+        if order.order_id in self.worth:
+            self.worth[order.order_id] = self._replaced_worth(order, price, max(Decimal(0), qty - order.cum), book)
         self.requested(order, now_ns, ordering=True)
 
     def requested(self, order: Order, now_ns: int, *, ordering: bool) -> None:
@@ -388,10 +380,6 @@ class RiskDesk:
             owner.requests += 1
             if ordering and owner.orders is not None:
                 owner.orders.take(now_ns)
-
-    def worst(self, order: Order) -> Decimal | None:
-        """The price that a market order may not trade beyond, None for any."""
-        return self.worth[order.order_id] if order.order_id in self.guarded else None
 
     def traded(self, order: Order, price: Decimal, qty: Decimal, listing: Listing) -> None:
         """One side of a fill."""

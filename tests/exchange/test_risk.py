@@ -86,6 +86,16 @@ def test_a_market_order_goes_no_further_than_its_protection() -> None:
     assert [told[150] for told in fok] == [b"0", b"4"]  # ten are within reach
 
 
+def test_the_middle_of_a_call_is_between_its_limits() -> None:
+    trading = Trading(session(collar_mid_bps=100))
+    trading.stage.command("phase", symbol="AAPL", phase="pre-open")
+    trading.buy("CHARLIE", 1, "10.00")
+    trading.sell("CHARLIE", 1, "10.02")
+    trading.buy("CHARLIE", 1)
+    assert trading.sell("ALPHA", 1, "10.05") == NEW
+    assert trading.sell("ALPHA", 1, "10.12") == "Price(44) is too far from the middle of the book"
+
+
 def test_an_equal_order_is_refused_within_the_window_only() -> None:
     trading = Trading(session(duplicate_window_ms=500))
     assert trading.buy("ALPHA", 10, "10.00") == NEW
@@ -176,12 +186,12 @@ def test_what_closes_a_position_is_never_in_the_way_of_exposure() -> None:
 
 
 def test_exposure_adds_up_over_instruments() -> None:
-    trading = Trading(session(gross_max="2000"), Limits("session", "BRAVO", net_max=Decimal(1000)))
-    trading.buy("ALPHA", 100, "10.00")
-    assert trading.sell("ALPHA", 200, "50.00", "55=BIG") == "Gross exposure limit exceeded (session)"
-    assert trading.sell("ALPHA", 10, "100.00", "55=SYM1") == NEW
-    assert trading.buy("BRAVO", 100, "10.00") == NEW
-    assert trading.sell("BRAVO", 10, "101.00", "55=SYM1") == "Net exposure limit exceeded (session)"
+    trading = Trading(session(gross_max="20000"), Limits("session", "BRAVO", net_max=Decimal(10_000)))
+    trading.buy("ALPHA", 1_000, "10.00")
+    assert trading.sell("ALPHA", 300, "50.00", "55=BIG") == "Gross exposure limit exceeded (session)"
+    assert trading.sell("ALPHA", 10, "1000", "55=SYM1") == NEW
+    assert trading.buy("BRAVO", 1_000, "10.00") == NEW
+    assert trading.sell("BRAVO", 10, "1001", "55=SYM1") == "Net exposure limit exceeded (session)"
     assert trading.buy("BRAVO", 1, "0.01") == "Net exposure limit exceeded (session)"
 
 
