@@ -22,6 +22,10 @@ PRICE_MIN, PRICE_MAX, COLLAR_STATIC, COLLAR_LAST, COLLAR_MID, ORDER_QTY, ORDER_N
 DUPLICATE_TERMS, POSITION, LOSS, GROSS, NET, CREDIT = 8, 9, 10, 11, 12, 13
 OPEN_NOTIONAL, OPEN_ORDERS, ORDER_RATE, RATIO, DUPLICATE_MEMORY = 14, 15, 16, 17, 18
 SCOPE = 32
+#: Is added where a limit of money stands against an order only because no price is known to count it at.
+UNPRICED = 128
+#: Value of such an order.
+NO_PRICE = -(1 << 62)
 
 #: One token of a bucket.
 TOKEN = 1_000_000_000
@@ -126,6 +130,34 @@ def price_fault(m, row, book, price):
 
 
 @leaf
+def exceeds(total, value, most):
+    """Would `value` on top of `total` be more than `most`? NO_PRICE would, wherever there is a limit."""
+    if value == NO_PRICE:
+        return most < MONEY_MAX
+    return total + value > most
+
+
+@leaf
+def unpriced(fault, value):
+    """What is said where `fault` of some owner stands against an order of `value`."""
+    what = fault % SCOPE
+    counts = what == GROSS or what == NET or what == CREDIT or what == OPEN_NOTIONAL
+    return fault + UNPRICED if counts and value == NO_PRICE else fault
+
+
+@leaf
+def size_fault(row, worth, lots):
+    """What stands against the size of an order of `lots` at `worth` ticks, 0 for no price; `row` is its PARTY row."""
+    if lots > row["lots_max"]:
+        return ORDER_QTY
+    if worth * lots > row["value_max"]:
+        return ORDER_NOTIONAL
+    if worth == 0 and row["factor"] != 0 and row["value_max"] < MONEY_MAX // np.int64(row["factor"]):
+        return ORDER_NOTIONAL + UNPRICED
+    return 0
+
+
+@leaf
 def holding_fault(m, owner, holding, buys, lots, value):
     """What stands against `lots` more, worth `value`, in what an OWNER row holds; 0 for nothing."""
     row = m.owners[owner]
@@ -146,11 +178,11 @@ def holding_fault(m, owner, holding, buys, lots, value):
     net, working = np.int64(row["net"]), np.int64(row["open_buy"]) if buys else np.int64(row["open_sell"])
     if row["stopped"] != 0 or row["opening"] + row["spent"] - net > row["loss_max"]:
         return LOSS
-    if row["gross"] + row["open_buy"] + row["open_sell"] + value > row["gross_max"]:
+    if exceeds(row["gross"] + row["open_buy"] + row["open_sell"], value, row["gross_max"]):
         return GROSS
-    if (net if buys else -net) + working + value > row["net_max"]:
+    if exceeds((net if buys else -net) + working, value, row["net_max"]):
         return NET
-    if buys and row["spent"] + working + value > row["credit_max"]:
+    if buys and exceeds(row["spent"] + working, value, row["credit_max"]):
         return CREDIT
     return 0
 
@@ -158,7 +190,7 @@ def holding_fault(m, owner, holding, buys, lots, value):
 @leaf
 def activity_fault(row, opens, value, now_ns):
     """What stands against an order (`opens`) or a replace, worth `value` more, in how busy an OWNER row is; 0 for nothing."""
-    if row["open_buy"] + row["open_sell"] + value > row["open_notional_max"] and value > 0:
+    if (value > 0 or value == NO_PRICE) and exceeds(row["open_buy"] + row["open_sell"], value, row["open_notional_max"]):
         return OPEN_NOTIONAL
     if opens and row["open_orders"] >= row["open_orders_max"]:
         return OPEN_ORDERS
@@ -210,12 +242,11 @@ def risk_fault(m, party, book, side, ord_type, tif, price, lots):
         if fault != 0:
             return fault
         worth = price if side == BUY else sell_worth(m, book, price)
-    if lots > row["lots_max"]:
-        return ORDER_QTY
-    if worth * lots > row["value_max"]:
-        return ORDER_NOTIONAL
-    value = worth * lots * np.int64(row["factor"])
-    return owners_fault(m, party, book, terms_kind(side, ord_type, tif), side, price, lots, value)
+    fault = size_fault(row, worth, lots)
+    if fault != 0:
+        return fault
+    value = worth * lots * np.int64(row["factor"]) if worth != 0 else np.int64(NO_PRICE)
+    return unpriced(owners_fault(m, party, book, terms_kind(side, ord_type, tif), side, price, lots, value), value)
 
 
 @kernel
@@ -235,15 +266,15 @@ def replace_fault(m, slot, price, lots):
     leaves = max(0, lots - np.int64(order["cum"]))
     worth = replaced_worth(m, slot, price, leaves)
     raises = leaves > order["leaves"] or worth * leaves > order["worth"] * order["leaves"]
-    if raises and lots > row["lots_max"]:
-        return ORDER_QTY
-    if raises and worth * lots > row["value_max"]:
-        return ORDER_NOTIONAL
     more_lots = more_value = np.int64(0)
     if raises:
-        more_lots = leaves - np.int64(order["leaves"])
-        more_value = (worth * leaves - np.int64(order["worth"]) * np.int64(order["leaves"])) * np.int64(row["factor"])
-    return raised_fault(m, party, slot, raises, more_lots, more_value)
+        fault = size_fault(row, worth, lots)
+        if fault != 0:
+            return fault
+        more_lots, more_value = leaves - np.int64(order["leaves"]), np.int64(NO_PRICE)
+        if worth != 0:
+            more_value = (worth * leaves - np.int64(order["worth"]) * np.int64(order["leaves"])) * np.int64(row["factor"])
+    return unpriced(raised_fault(m, party, slot, raises, more_lots, more_value), more_value)
 
 
 @kernel

@@ -87,11 +87,16 @@ def market_worth(m, party, book, side, tif, lots):
 def replaced_worth(m, slot, price, leaves):
     """Ticks at which an open order is counted after a replace to `leaves` at `price`; its row is as it was before.
 
-    A sell that keeps its place keeps what it is counted at; any other comes anew.
+    A sell that keeps its place keeps what it is counted at; any other comes anew. A market order is counted anew only when it
+    asks for more and there was no price yet.
     """
     order = m.orders[slot]
     if order["ord_type"] == MARKET:
-        return np.int64(order["worth"])
+        worth = np.int64(order["worth"])
+        if worth == 0 and leaves > order["leaves"]:
+            party, book = np.int64(order["party"]), np.int64(order["book"])
+            worth, _ = market_worth(m, party, book, np.int64(order["side"]), np.int64(order["tif"]), leaves)
+        return worth
     if order["side"] == BUY:
         return np.int64(price)
     if price == order["price"] and leaves <= order["leaves"]:

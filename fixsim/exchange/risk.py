@@ -369,7 +369,7 @@ class Risk:
             if machine.parties[draft.party]["idle"]:
                 continue
             row["party"] = draft.party
-            if row["price"] and (int(row["side"]) == ord("1") or not counted):
+            if not counted or (row["price"] and int(row["side"]) == ord("1")):
                 row["worth"] = row["price"]
             if row["level"] != NIL:
                 self._count_order(row)

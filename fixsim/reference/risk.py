@@ -15,7 +15,7 @@ from fixsim.reference.message import Inbound
 from fixsim.reference.number import read_number
 from fixsim.reference.owners import HELD, SECOND, Owner
 from fixsim.reference.report import Refusal
-from fixsim.reference.worth import BPS, limits_of, market_worth, sell_worth
+from fixsim.reference.worth import BPS, limits_of, market_worth, sell_worth, waiting_worth
 
 MARKET: Final = b"1"
 SHORT: Final = b"5"
@@ -66,8 +66,8 @@ class RiskDesk:
         for order in orders:
             if not self._of(order):
                 self.worth.pop(order.order_id, None)
-            elif order.price is not None:
-                self.worth.setdefault(order.order_id, order.price)
+            else:
+                self.worth.setdefault(order.order_id, order.price or Decimal(0))
 
     # ------------------------------------------------------------ who answers for an order
 
@@ -182,14 +182,15 @@ class RiskDesk:
                     return b"Price(44) is too far from " + text
         return None
 
-    def too_large(self, owners: list[Owner], qty: Decimal, value: Decimal) -> bytes | None:
-        """What stands against the size of an order."""
+    def too_large(self, owners: list[Owner], qty: Decimal, value: Decimal | None) -> bytes | None:
+        """What stands against the size of an order; `value` is None where no price is known."""
         limits = self._limits(owners)
         if any(entry.order_qty_max is not None and qty > entry.order_qty_max for entry in limits):
             return b"OrderQty(38) exceeds the risk limit"
-        if any(entry.order_notional_max is not None and value > entry.order_notional_max for entry in limits):
-            return b"Order value exceeds the risk limit"
-        return b"Order value exceeds the risk limit" if value > self.most else None
+        for entry in limits:
+            if text := _beyond(b"Order value", Decimal(0), value, entry.order_notional_max, b" exceeds the risk limit"):
+                return text
+        return b"Order value exceeds the risk limit" if value is not None and value > self.most else None
 
     # ------------------------------------------------------------ the sums of an owner
 
@@ -225,7 +226,7 @@ class RiskDesk:
         symbol: str,
         buys: bool,
         qty: Decimal,
-        value: Decimal,
+        value: Decimal | None,
         orders: list[Order],
         board: Mapping[str, Listing],
     ) -> bytes | None:
@@ -244,23 +245,24 @@ class RiskDesk:
         if owner.stopped or (limits.daily_loss_max is not None and loss > limits.daily_loss_max):
             return b"Daily loss limit reached"
         working = {side: self._working(owner, orders, board, side) for side in (True, False)}
-        gross = self._gross(owner, board) + working[True] + working[False] + value
-        if limits.gross_max is not None and gross > limits.gross_max:
-            return b"Gross exposure limit exceeded"
-        if limits.net_max is not None and (net if buys else -net) + working[buys] + value > limits.net_max:
-            return b"Net exposure limit exceeded"
-        if limits.credit_max is not None and buys and owner.spent + working[True] + value > limits.credit_max:
-            return b"Credit line exceeded"
-        return None
+        gross = self._gross(owner, board) + working[True] + working[False]
+        text = _beyond(b"Gross exposure limit", gross, value, limits.gross_max)
+        text = text or _beyond(b"Net exposure limit", (net if buys else -net) + working[buys], value, limits.net_max)
+        if not text and buys:
+            text = _beyond(b"Credit line", owner.spent + working[True], value, limits.credit_max)
+        return text
 
     def _too_busy(
-        self, owner: Owner, opens: bool, value: Decimal, orders: list[Order], board: Mapping[str, Listing], now_ns: int
+        self, owner: Owner, opens: bool, value: Decimal | None, orders: list[Order], board: Mapping[str, Listing], now_ns: int
     ) -> bytes | None:
         limits, own = owner.limits, self._open(owner, orders)
         working = self._working(owner, orders, board, True) + self._working(owner, orders, board, False)
-        most = self.most if limits.open_notional_max is None else min(self.most, limits.open_notional_max)
-        if value > 0 and working + value > most:
-            return b"Open notional limit exceeded"
+        most = limits.open_notional_max
+        if value is not None:
+            most = self.most if most is None else min(self.most, most)
+        text = _beyond(b"Open notional limit", working, value, most)
+        if text and (value is None or value > 0):
+            return text
         if opens and limits.open_orders_max is not None and len(own) >= limits.open_orders_max:
             return b"Open orders limit reached"
         if owner.orders is not None and owner.orders.tokens(now_ns) < 1:
@@ -290,7 +292,7 @@ class RiskDesk:
             worth = self._limit_worth(listing.symbol, book, price, buys=side == BUY)
         else:
             worth, _ = self._market_worth(owners, listing, book, side, qty, meets=meets)
-        value = self.value(listing, worth, qty)
+        value = self.value(listing, worth, qty) if worth else None
         if text := self.too_large(owners, qty, value):
             return Refusal(b"3", text)
         for owner in owners:
@@ -316,11 +318,12 @@ class RiskDesk:
         leaves = max(Decimal(0), qty - order.cum)
         worth = self._replaced_worth(order, price, leaves, book)
         raises = leaves > order.leaves or worth * leaves > before * order.leaves
-        more_qty = more_value = Decimal(0)
+        more_qty, more_value = Decimal(0), None if raises and not worth else Decimal(0)
         if raises:
-            if text := self.too_large(owners, qty, self.value(listing, worth, qty)):
+            if text := self.too_large(owners, qty, self.value(listing, worth, qty) if worth else None):
                 return text
             more_qty = leaves - order.leaves
+        if raises and worth:
             more_value = self.value(listing, worth, leaves) - self.value(listing, before, order.leaves)
         for owner in owners:
             found = self._too_much(owner, order.symbol, order.is_buy, more_qty, more_value, orders, board) if raises else None
@@ -330,6 +333,8 @@ class RiskDesk:
 
     def _replaced_worth(self, order: Order, price: Decimal | None, leaves: Decimal, book: Book) -> Decimal:
         """What a unit of an order will be counted at; a sell that keeps its place is counted as before."""
+        if price is None and leaves > order.leaves and not self._worth(order):
+            return waiting_worth(book, self.marks.get(order.symbol, Decimal(0)), order.side, leaves)
         if price is None or (price == order.price and leaves <= order.leaves):
             return self._worth(order)
         return self._limit_worth(order.symbol, book, price, buys=order.is_buy)
@@ -441,3 +446,14 @@ class RiskDesk:
             "account": (order.account or b"").decode("latin-1"), "symbol": order.symbol, "instrument": order.symbol,
             "all": name,
         }[scope] == name  # fmt: skip
+
+
+def _beyond(
+    name: bytes, total: Decimal, value: Decimal | None, most: Decimal | None, how: bytes = b" exceeded"
+) -> bytes | None:
+    """Why `value` on top of `total` is more than `most`: None for a limit that is not there. What is unknown is too much."""
+    if most is None:
+        return None
+    if value is None:
+        return name + b": no price to count the order at"
+    return name + how if total + value > most else None

@@ -29,17 +29,29 @@ def market_worth(
     `meets`: it trades as it comes.
     """
     levels = limits_of(book.asks if side == BUY else book.bids)
-    bound = _bound(limits, listing, levels[0][0], side) if levels and meets else None
+    if not levels or not meets:
+        return waiting_worth(book, mark, side, qty), None
+    bound = _bound(limits, listing, levels[0][0], side)
     if side != BUY:
         return sell_worth(book, mark, None), bound
-    if bound is not None:
-        return bound, bound
+    return (_reached(levels, qty), None) if bound is None else (bound, bound)
+
+
+def waiting_worth(book: Book, mark: Decimal, side: bytes, qty: Decimal) -> Decimal:
+    """The price a market order is counted at that waits for an auction, 0 when none is known."""
+    if side != BUY:
+        return sell_worth(book, mark, None)
+    return max(_reached(limits_of(book.asks), qty), valued_at(book, mark))
+
+
+def _reached(levels: Iterable[tuple[Decimal, Decimal]], qty: Decimal) -> Decimal:
+    """The worst price at which a quantity would trade, as far as it would."""
     reached = ZERO
     for price, lots in levels:
         if qty <= 0:
             break
         reached, qty = price, qty - lots
-    return (reached if levels and meets else max(reached, valued_at(book, mark))), None
+    return reached
 
 
 def limits_of(side: Side) -> list[tuple[Decimal, Decimal]]:
