@@ -415,6 +415,11 @@ def test_a_kill_switch_that_cannot_be_is_refused(arguments: dict[str, str], erro
     assert (answer["ok"], answer["error"]) == (False, error)
 
 
+def test_limits_of_a_scope_that_is_none_are_not_shown_as_nothing() -> None:
+    answer = Trading().stage.command("limits.show", scope="bogus")
+    assert (answer["ok"], answer["error"]) == (False, "'bogus' is none of session, firm, account, instrument")
+
+
 # ---------------------------------------------------------------- who leaves
 
 
