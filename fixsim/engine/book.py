@@ -174,7 +174,8 @@ def hold(m, slot):
         return DONE
     if order["leaves"] == 0:
         close(m, slot)
-    elif order["tif"] == FOK or order["tif"] == IOC:
+    elif order["tif"] == FOK or order["tif"] == IOC or order["guarded"] != 0:
+        # a call knows no price behind which a market order would stop
         cancel_rest(m, slot, CANCELED, np.int64(order["name"]), NIL, np.int64(order["echo"]))
     elif waits(m, order):
         park(m, slot)

@@ -9,25 +9,26 @@ Money is price in ticks x lots x the factor of the instrument, in minor units of
 import numpy as np
 
 from fixsim.engine.jit import kernel, leaf
-from fixsim.engine.ladder import ladder_first_from, price_key
 from fixsim.engine.parties import UNKNOWN, find_party
 from fixsim.engine.repeats import find_duplicate, has_duplicate_room, remember_terms, terms_kind
-from fixsim.layout import LIMITLESS, NIL, OWNERS_EACH, Phase
+from fixsim.engine.worth import BPS, BUY, MARKET, best_limit, market_worth, replaced_worth, sell_worth
+from fixsim.layout import NIL, OWNERS_EACH
 from fixsim.limits import MONEY_MAX
 
-BUY, SHORT = 0x31, 0x35
-MARKET = 0x31
-CONTINUOUS = Phase.CONTINUOUS
+SHORT = 0x35
 
 # What `risk_fault` says; 0 when nothing stands against the order. The scope of the owner is added, times SCOPE.
 PRICE_MIN, PRICE_MAX, COLLAR_STATIC, COLLAR_LAST, COLLAR_MID, ORDER_QTY, ORDER_NOTIONAL = 1, 2, 3, 4, 5, 6, 7
 DUPLICATE_TERMS, POSITION, LOSS, GROSS, NET, CREDIT = 8, 9, 10, 11, 12, 13
 OPEN_NOTIONAL, OPEN_ORDERS, ORDER_RATE, RATIO, DUPLICATE_MEMORY = 14, 15, 16, 17, 18
 SCOPE = 32
+#: Is added where a limit of money stands against an order only because no price is known to count it at.
+UNPRICED = 128
+#: Value of such an order.
+NO_PRICE = -(1 << 62)
 
 #: One token of a bucket.
 TOKEN = 1_000_000_000
-BPS = 10_000
 
 
 # ---------------------------------------------------------------- rates
@@ -98,48 +99,6 @@ def count_request(row, now_ns):
         row["order_ns"] = now_ns
 
 
-# ---------------------------------------------------------------- what an order is worth
-
-
-@kernel
-def guard_price(m, party, opposite, best):
-    """Ticks that a market order may not trade beyond, counted from the price `best` of SIDE row `opposite`; 0 for any."""
-    row = m.parties[party]
-    room = min(np.int64(row["guard_ticks"]), LIMITLESS)
-    if row["guard_bps"] != 0:
-        room = min(room, best * np.int64(row["guard_bps"]) // BPS)
-    if room == LIMITLESS:
-        return np.int64(0)
-    if opposite & 1:
-        return best + room
-    return max(1, best - room)
-
-
-@kernel
-def sweep_price(m, opposite, lots):
-    """The worst price at which `lots` would trade on SIDE row `opposite`, as far as they would; 0 when it is empty."""
-    row = np.int64(m.sides[opposite]["best"])
-    price = np.int64(0)
-    while row != NIL and lots > 0:
-        price = np.int64(m.levels[row]["price"])
-        lots -= np.int64(m.levels[row]["lots"])
-        row = ladder_first_from(m, opposite, price_key(opposite, price) + 1)
-    return price
-
-
-@kernel
-def market_worth(m, party, book, side, lots):
-    """Ticks at which a market order is counted, and whether it may not trade beyond them (1, else 0)."""
-    opposite = 2 * book + (1 if side == BUY else 0)
-    best = np.int64(m.sides[opposite]["best"])
-    if best == NIL or m.books[book]["phase"] != CONTINUOUS:
-        return max(np.int64(m.books[book]["mark"]), np.int64(m.books[book]["last_price"])), 0
-    guard = guard_price(m, party, opposite, np.int64(m.levels[best]["price"]))
-    if guard != 0:
-        return guard, 1
-    return sweep_price(m, opposite, lots), 0
-
-
 # ---------------------------------------------------------------- looking
 
 
@@ -147,15 +106,6 @@ def market_worth(m, party, book, side, lots):
 def beyond(price, reference_twice, bps):
     """Is `price` further than `bps` from half of `reference_twice`?"""
     return abs(2 * price - reference_twice) * BPS > bps * reference_twice
-
-
-@leaf
-def best_limit(m, side):
-    """The best price of a SIDE row in ticks; 0 for none, and where market orders stand in front of it."""
-    row = np.int64(m.sides[side]["best"])
-    if row == NIL or price_key(side, np.int64(m.levels[row]["price"])) == 0:
-        return np.int64(0)
-    return np.int64(m.levels[row]["price"])
 
 
 @leaf
@@ -172,8 +122,38 @@ def price_fault(m, row, book, price):
         return COLLAR_LAST
     if row["mid_bps"] != 0:
         bid, ask = best_limit(m, 2 * book), best_limit(m, 2 * book + 1)
-        if bid != 0 and ask != 0 and beyond(price, bid + ask, np.int64(row["mid_bps"])):
-            return COLLAR_MID
+        if bid != NIL and ask != NIL:
+            twice = np.int64(m.levels[bid]["price"]) + np.int64(m.levels[ask]["price"])
+            if beyond(price, twice, np.int64(row["mid_bps"])):
+                return COLLAR_MID
+    return 0
+
+
+@leaf
+def exceeds(total, value, most):
+    """Would `value` on top of `total` be more than `most`? NO_PRICE would, wherever there is a limit."""
+    if value == NO_PRICE:
+        return most < MONEY_MAX
+    return total + value > most
+
+
+@leaf
+def unpriced(fault, value):
+    """What is said where `fault` of some owner stands against an order of `value`."""
+    what = fault % SCOPE
+    counts = what == GROSS or what == NET or what == CREDIT or what == OPEN_NOTIONAL
+    return fault + UNPRICED if counts and value == NO_PRICE else fault
+
+
+@leaf
+def size_fault(row, worth, lots):
+    """What stands against the size of an order of `lots` at `worth` ticks, 0 for no price; `row` is its PARTY row."""
+    if lots > row["lots_max"]:
+        return ORDER_QTY
+    if worth * lots > row["value_max"]:
+        return ORDER_NOTIONAL
+    if worth == 0 and row["factor"] != 0 and row["value_max"] < MONEY_MAX // np.int64(row["factor"]):
+        return ORDER_NOTIONAL + UNPRICED
     return 0
 
 
@@ -198,11 +178,11 @@ def holding_fault(m, owner, holding, buys, lots, value):
     net, working = np.int64(row["net"]), np.int64(row["open_buy"]) if buys else np.int64(row["open_sell"])
     if row["stopped"] != 0 or row["opening"] + row["spent"] - net > row["loss_max"]:
         return LOSS
-    if row["gross"] + row["open_buy"] + row["open_sell"] + value > row["gross_max"]:
+    if exceeds(row["gross"] + row["open_buy"] + row["open_sell"], value, row["gross_max"]):
         return GROSS
-    if (net if buys else -net) + working + value > row["net_max"]:
+    if exceeds((net if buys else -net) + working, value, row["net_max"]):
         return NET
-    if buys and row["spent"] + working + value > row["credit_max"]:
+    if buys and exceeds(row["spent"] + working, value, row["credit_max"]):
         return CREDIT
     return 0
 
@@ -210,7 +190,7 @@ def holding_fault(m, owner, holding, buys, lots, value):
 @leaf
 def activity_fault(row, opens, value, now_ns):
     """What stands against an order (`opens`) or a replace, worth `value` more, in how busy an OWNER row is; 0 for nothing."""
-    if row["open_buy"] + row["open_sell"] + value > row["open_notional_max"] and value > 0:
+    if (value > 0 or value == NO_PRICE) and exceeds(row["open_buy"] + row["open_sell"], value, row["open_notional_max"]):
         return OPEN_NOTIONAL
     if opens and row["open_orders"] >= row["open_orders_max"]:
         return OPEN_ORDERS
@@ -255,19 +235,18 @@ def risk_fault(m, party, book, side, ord_type, tif, price, lots):
     `price` is in ticks, 0 for a market order.
     """
     row = m.parties[party]
-    worth = price
     if ord_type == MARKET:
-        worth, _ = market_worth(m, party, book, side, lots)
+        worth, _ = market_worth(m, party, book, side, tif, lots)
     else:
         fault = price_fault(m, row, book, price)
         if fault != 0:
             return fault
-    if lots > row["lots_max"]:
-        return ORDER_QTY
-    if worth * lots > row["value_max"]:
-        return ORDER_NOTIONAL
-    value = worth * lots * np.int64(row["factor"])
-    return owners_fault(m, party, book, terms_kind(side, ord_type, tif), side, price, lots, value)
+        worth = price if side == BUY else sell_worth(m, book, price)
+    fault = size_fault(row, worth, lots)
+    if fault != 0:
+        return fault
+    value = worth * lots * np.int64(row["factor"]) if worth != 0 else np.int64(NO_PRICE)
+    return unpriced(owners_fault(m, party, book, terms_kind(side, ord_type, tif), side, price, lots, value), value)
 
 
 @kernel
@@ -284,18 +263,18 @@ def replace_fault(m, slot, price, lots):
         fault = price_fault(m, row, book, price)
         if fault != 0:
             return fault
-    worth = price if limit else np.int64(order["worth"])
     leaves = max(0, lots - np.int64(order["cum"]))
+    worth = replaced_worth(m, slot, price, leaves)
     raises = leaves > order["leaves"] or worth * leaves > order["worth"] * order["leaves"]
-    if raises and lots > row["lots_max"]:
-        return ORDER_QTY
-    if raises and worth * lots > row["value_max"]:
-        return ORDER_NOTIONAL
     more_lots = more_value = np.int64(0)
     if raises:
-        more_lots = leaves - np.int64(order["leaves"])
-        more_value = (worth * leaves - np.int64(order["worth"]) * np.int64(order["leaves"])) * np.int64(row["factor"])
-    return raised_fault(m, party, slot, raises, more_lots, more_value)
+        fault = size_fault(row, worth, lots)
+        if fault != 0:
+            return fault
+        more_lots, more_value = leaves - np.int64(order["leaves"]), np.int64(NO_PRICE)
+        if worth != 0:
+            more_value = (worth * leaves - np.int64(order["worth"]) * np.int64(order["leaves"])) * np.int64(row["factor"])
+    return unpriced(raised_fault(m, party, slot, raises, more_lots, more_value), more_value)
 
 
 @kernel
@@ -365,13 +344,17 @@ def risk_open(m, slot):
     if party < 0:
         return
     order["party"] = party
-    price, lots = np.int64(order["price"]), np.int64(order["leaves"])
+    price, lots, buys = np.int64(order["price"]), np.int64(order["leaves"]), order["side"] == BUY
     worth = price
     if order["ord_type"] == MARKET:
-        worth, guarded = market_worth(m, party, book, np.int64(order["side"]), lots)
-        order["guarded"] = guarded
+        worth, bound = market_worth(m, party, book, np.int64(order["side"]), np.int64(order["tif"]), lots)
+        if bound != 0:
+            # it never outlives its matching: nobody is looked at while it holds less than it was looked at for
+            worth, order["guarded"] = bound, 1
+    elif not buys:
+        worth = sell_worth(m, book, price)
     order["worth"] = worth
-    value, now_ns, buys = worth * lots * np.int64(m.parties[party]["factor"]), venue_now(m), order["side"] == BUY
+    value, now_ns = worth * lots * np.int64(m.parties[party]["factor"]), venue_now(m)
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         reserve(m, place, buys, lots, value)
         owner = np.int64(m.party_owners[place])
@@ -434,7 +417,7 @@ def risk_replace(m, slot, price, leaves):
     if party == NIL:
         return
     lots, worth, buys = np.int64(order["leaves"]), np.int64(order["worth"]), order["side"] == BUY
-    changed = worth if order["ord_type"] == MARKET else price
+    changed = replaced_worth(m, slot, price, leaves)
     order["worth"] = changed
     value, now_ns = (changed * leaves - worth * lots) * np.int64(m.parties[party]["factor"]), venue_now(m)
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
@@ -452,8 +435,9 @@ def risk_reprice(m, slot, price):
     party = np.int64(order["party"])
     if party == NIL:
         return
-    value = (price - np.int64(order["worth"])) * np.int64(order["leaves"]) * np.int64(m.parties[party]["factor"])
-    order["worth"] = price
+    worth = price if order["side"] == BUY else max(price, np.int64(order["worth"]))
+    value = (worth - np.int64(order["worth"])) * np.int64(order["leaves"]) * np.int64(m.parties[party]["factor"])
+    order["worth"] = worth
     for place in range(OWNERS_EACH * party, OWNERS_EACH * party + np.int64(m.parties[party]["count"])):
         reserve(m, place, order["side"] == BUY, 0, value)
 

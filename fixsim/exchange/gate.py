@@ -68,14 +68,22 @@ LIMITS: Final = (
     Check(LIMIT, "Order-to-trade ratio exceeded", ("order_to_trade_max", "order_to_trade_free"), engine_risk.RATIO, True),
 )  # fmt: skip
 CHECKS: Final = (MESSAGE_RATE, KILLED, RESTRICTED, SHORT_FORBIDDEN, NOT_LOCATED, *LIMITS)
+#: What a limit of money is called where it stands against an order that has no price.
+UNPRICED: Final = {
+    engine_risk.ORDER_NOTIONAL: "Order value", engine_risk.GROSS: "Gross exposure limit",
+    engine_risk.NET: "Net exposure limit", engine_risk.CREDIT: "Credit line",
+    engine_risk.OPEN_NOTIONAL: "Open notional limit",
+}  # fmt: skip
 BY_CODE: Final = {check.code: check for check in LIMITS}
 
 
 def fault_of(code: int) -> Fault:
     """A refusal for what the kernel said."""
+    unpriced, code = divmod(code, engine_risk.UNPRICED)
     check = BY_CODE[code % engine_risk.SCOPE]
     whose = f" ({SCOPES[code // engine_risk.SCOPE]})" if check.owned else ""
-    return Fault(check.reason, check.text + whose)
+    text = f"{UNPRICED[check.code]}: no price to count the order at" if unpriced else check.text
+    return Fault(check.reason, text + whose)
 
 
 class Gate:
@@ -123,7 +131,8 @@ class Gate:
             return fault_of(engine_risk.DUPLICATE_MEMORY)
         side, ord_type = message.get(tags.SIDE, b"")[0], message.get(tags.ORD_TYPE, b"")[0]
         tif = message.get(tags.TIME_IN_FORCE, b"0")[0]
-        code = int(engine_risk.risk_fault(self.risk.machine, draft.party, listing.book, side, ord_type, tif, price, lots))
+        with self.risk.valued(listing):
+            code = int(engine_risk.risk_fault(self.risk.machine, draft.party, listing.book, side, ord_type, tif, price, lots))
         if code:
             self.drop()
             return fault_of(code)

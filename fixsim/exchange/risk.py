@@ -6,6 +6,7 @@ that is refused are given up again, so that a refusal leaves nothing behind.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
@@ -314,7 +315,21 @@ class Risk:
         book["factor"] = self.factor_of(listing) if self.armed else 0
         book["mark_max"] = price_cap_ticks(self.config, listing.instrument)
         if book["mark"] == 0:
-            book["mark"] = min(int(book["mark_max"]), listing.instrument.reference_price_ticks or 0)
+            book["mark"] = self._first_mark(listing)
+
+    def _first_mark(self, listing: Listing) -> int:
+        """Ticks at which an instrument is valued before its first trade, 0 for none."""
+        return min(price_cap_ticks(self.config, listing.instrument), listing.instrument.reference_price_ticks or 0)
+
+    @contextmanager
+    def valued(self, listing: Listing) -> Iterator[None]:
+        """An instrument that an order would create is looked at as if it were there: its row has its first mark meanwhile."""
+        book = self.machine.books[listing.book]
+        before = int(book["mark"])
+        if listing.symbol not in self.listings.by_symbol:
+            book["mark"] = self._first_mark(listing)
+        yield
+        book["mark"] = before
 
     def _count_anew(self) -> None:
         """Parties and the sums of what is open, from the open orders; values of positions, from their marks."""
@@ -348,14 +363,14 @@ class Risk:
             account_owner = NIL if echo == NIL else int(machine.echoes[echo]["account"])
             known = None if account_owner == NIL else self.names[account_owner][1].encode("latin-1")
             draft = self.draft(member, known, by_book[int(row["book"])])
-            row["party"] = NIL
+            counted, row["party"] = int(row["party"]) != NIL, NIL
             if draft is None:
                 continue
             self.keep(draft)
             if machine.parties[draft.party]["idle"]:
                 continue
             row["party"] = draft.party
-            if row["price"]:
+            if not counted or (row["price"] and int(row["side"]) == ord("1")):
                 row["worth"] = row["price"]
             if row["level"] != NIL:
                 self._count_order(row)

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from fixsim.feed.priority import make_idle
+from fixsim.feed.priority import make_modest
 from fixsim.gateway.log import LOGGER
 from fixsim.gateway.placement import place_child
 from fixsim.layout import NEVER
@@ -63,7 +63,7 @@ class Supervisor:
             start_new_session=True,
         )
         place_child(self._child.pid, self._cpus)
-        make_idle(self._child.pid)  # before its imports, which would be in the way of the first orders
+        make_modest(self._child.pid)  # its imports would be in the way of the first orders
         self._started_ns = now_ns
         self.next_check_ns = now_ns + CHECK_NS
 

@@ -101,7 +101,7 @@ class Breakers:
                     yield from self._confine(book, order, watch)
                     return
                 yield from self._interrupt(order.symbol, now_ns)
-            rests = order.time_in_force not in NO_REST
+            rests = order.time_in_force not in NO_REST and order.worst is None
             if self.floor.phase(order.symbol) == CONTINUOUS:
                 yield from book.place(order, rests=rests and order.price is not None)
                 rests = rests and order.price is not None

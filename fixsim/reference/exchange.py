@@ -213,9 +213,8 @@ class ReferenceExchange(Interventions, Sight):
         if refusal is None:
             assert listing is not None
             order = self._open_order(session, message, listing)
-            trades = self.floor.phase(order.symbol) == CONTINUOUS
-            self.risk.accepted(order, message, listing, self.books[order.symbol], self._now_ns, trades=trades)
-            order.worst = self.risk.worst(order)
+            book, meets = self.books[listing.symbol], self.floor.meets(message)
+            self.risk.accepted(order, message, listing, book, self._now_ns, meets=meets)
             yield from self._accept(order)
         else:
             yield self._refuse(session, message, refusal, seen if refusal is DUPLICATE else None)
@@ -245,8 +244,8 @@ class ReferenceExchange(Interventions, Sight):
         if text := rules.wrong_price(message, listing):
             return Refusal(b"99", text)
         book, orders = self.books.get(listing.symbol) or Book(), list(self.open.values())
-        trades, board = self.floor.phase(listing.symbol) == CONTINUOUS, self.board.listed
-        return self.risk.refuse_order(session, message, listing, book, orders, board, self._now_ns, trades=trades)
+        now_ns, meets = self._now_ns, self.floor.meets(message)
+        return self.risk.refuse_order(session, message, listing, book, orders, self.board.listed, now_ns, meets=meets)
 
     def _refuse(self, session: str, message: Inbound, refusal: Refusal, owner: Order | None) -> Reply:
         occasion = self._occasion(b"8", _id(message), message.route)
@@ -347,13 +346,13 @@ class ReferenceExchange(Interventions, Sight):
             return
         price, qty = read_number(message.get(44)), read_number(message.get(38))
         assert qty is not None
+        self.risk.replaced(order, price, qty, self.books[order.symbol], self._now_ns)
         fills: Iterator[Fill]
         if order.waits or self.floor.phase(order.symbol) != CONTINUOUS:
             fills = self.floor.replace(order, price, qty)
         else:
             assert price is not None, "a market order rests in calls only"
             fills = self.books[order.symbol].replace(order, price, qty)
-        self.risk.replaced(order, self._now_ns)
         former, order.cl_ord_id = order.cl_ord_id, name
         self.names[session, name] = order
         yield self._report(order, b"5", request=message, former=former)

@@ -90,6 +90,10 @@ class Floor:
 
     # ------------------------------------------------------------ orders
 
+    def meets(self, message: Inbound) -> bool:
+        """Would a new order trade as it comes?"""
+        return self.phase(message.symbol) == CONTINUOUS and message.get(59) != b"7"
+
     def waits(self, order: Order) -> bool:
         """Whether an order that is accepted now would not be in the book."""
         return order.time_in_force == b"7" and self.phase(order.symbol) != "closing-auction"

@@ -9,17 +9,17 @@ from decimal import Decimal
 from typing import Final
 
 from fixsim.config import Limits
-from fixsim.reference.book import ANY_PRICE, BUY, Book, Order
+from fixsim.reference.book import BUY, Book, Order
 from fixsim.reference.listing import Listing, covers
 from fixsim.reference.message import Inbound
 from fixsim.reference.number import read_number
 from fixsim.reference.owners import HELD, SECOND, Owner
 from fixsim.reference.report import Refusal
+from fixsim.reference.worth import BPS, limits_of, market_worth, sell_worth, waiting_worth
 
 MARKET: Final = b"1"
 SHORT: Final = b"5"
 DAY_NS: Final = 86_400 * SECOND
-BPS: Final = 10_000
 #: Beyond what any sum may reach, in minor units.
 MINOR_MAX: Final = 1 << 60
 
@@ -45,9 +45,8 @@ class RiskDesk:
         self.marks: dict[str, Decimal] = {}
         self.marked_ns = 0
         self.day = 0
-        #: What a unit of each open order is counted at, and whether a market order may not trade beyond it, by OrderID.
+        #: What a unit of each order was counted at when it came, by OrderID.
         self.worth: dict[int, Decimal] = {}
-        self.guarded: set[int] = set()
 
     @property
     def most(self) -> Decimal:
@@ -65,8 +64,10 @@ class RiskDesk:
             if found is not None:
                 owner.change(found)
         for order in orders:
-            if order.price is not None and self._of(order):
-                self.worth.setdefault(order.order_id, order.price)
+            if not self._of(order):
+                self.worth.pop(order.order_id, None)
+            else:
+                self.worth.setdefault(order.order_id, order.price or Decimal(0))
 
     # ------------------------------------------------------------ who answers for an order
 
@@ -89,8 +90,11 @@ class RiskDesk:
                 yield self.owners[scope, name]
 
     def _worth(self, order: Order) -> Decimal:
-        """What a unit of an order is counted at: its limit, whoever changed it, or what a market order could reach."""
-        return self.worth[order.order_id] if order.price is None else order.price
+        """What a unit of an order is counted at: a buy at its limit, whoever changed it; a sell at no less than that."""
+        known = self.worth[order.order_id]
+        if order.price is None:
+            return known
+        return order.price if order.is_buy else max(known, order.price)
 
     def _of(self, order: Order) -> list[Owner]:
         return list(self.owners_of(order.session, order.account, order.symbol))
@@ -144,31 +148,15 @@ class RiskDesk:
         """What a quantity at a price is worth in the venue's currency."""
         return price * qty * self.rates.get(listing.currency, Decimal(0))
 
-    def market_worth(
-        self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal, trades: bool
-    ) -> tuple[Decimal, bool]:
-        """The price a market order is counted at, and whether it may not trade beyond it; `trades` is whether it would now."""
-        opposite = book.asks if side == BUY else book.bids
-        levels = [(price, sum(maker.leaves for maker in queue)) for price, queue in opposite]
-        if not levels or not trades:
-            last = book.last_trade[0] if book.last_trade else Decimal(0)
-            return max(last, self.marks.get(listing.symbol, Decimal(0))), False
-        best = levels[0][0]
-        rooms = [
-            entry.protection_ticks * listing.tick_size for entry in self._limits(owners) if entry.protection_ticks is not None
-        ]
-        for entry in self._limits(owners):
-            if entry.protection_bps:
-                ticks = (best / listing.tick_size * entry.protection_bps) // BPS
-                rooms.append(ticks * listing.tick_size)
-        if rooms:
-            return (best + min(rooms) if side == BUY else max(listing.tick_size, best - min(rooms))), True
-        reached = best
-        for price, lots in levels:
-            if qty <= 0:
-                break
-            reached, qty = price, qty - lots
-        return reached, False
+    def _market_worth(
+        self, owners: list[Owner], listing: Listing, book: Book, side: bytes, qty: Decimal, *, meets: bool
+    ) -> tuple[Decimal, Decimal | None]:
+        mark = self.marks.get(listing.symbol, Decimal(0))
+        return market_worth(self._limits(owners), listing, book, mark, side, qty, meets=meets)
+
+    def _limit_worth(self, symbol: str, book: Book, price: Decimal, *, buys: bool) -> Decimal:
+        """What a unit of a limit order that comes now is counted at."""
+        return price if buys else sell_worth(book, self.marks.get(symbol, Decimal(0)), price)
 
     def _limits(self, owners: Iterable[Owner]) -> list[Limits]:
         return [owner.limits for owner in owners]
@@ -180,9 +168,9 @@ class RiskDesk:
             return b"Price(44) is below the lowest allowed"
         if any(entry.price_max is not None and price > entry.price_max for entry in limits):
             return b"Price(44) is above the highest allowed"
-        bid, ask = (next((price for price, _ in side), ANY_PRICE) for side in (book.bids, book.asks))
+        bids, asks = ([level for level, _ in limits_of(side)] for side in (book.bids, book.asks))
         last = book.last_trade[0] if book.last_trade else None
-        middle = (bid + ask) / 2 if ANY_PRICE not in (bid, ask) else None  # there is none of market orders
+        middle = (bids[0] + asks[0]) / 2 if bids and asks else None
         for key, around, text in (
             ("collar_static_bps", listing.reference_price, b"the reference price"),
             ("collar_last_bps", last, b"the last trade"),
@@ -194,14 +182,15 @@ class RiskDesk:
                     return b"Price(44) is too far from " + text
         return None
 
-    def too_large(self, owners: list[Owner], qty: Decimal, value: Decimal) -> bytes | None:
-        """What stands against the size of an order."""
+    def too_large(self, owners: list[Owner], qty: Decimal, value: Decimal | None) -> bytes | None:
+        """What stands against the size of an order; `value` is None where no price is known."""
         limits = self._limits(owners)
         if any(entry.order_qty_max is not None and qty > entry.order_qty_max for entry in limits):
             return b"OrderQty(38) exceeds the risk limit"
-        if any(entry.order_notional_max is not None and value > entry.order_notional_max for entry in limits):
-            return b"Order value exceeds the risk limit"
-        return b"Order value exceeds the risk limit" if value > self.most else None
+        for entry in limits:
+            if text := _beyond(b"Order value", Decimal(0), value, entry.order_notional_max, b" exceeds the risk limit"):
+                return text
+        return b"Order value exceeds the risk limit" if value is not None and value > self.most else None
 
     # ------------------------------------------------------------ the sums of an owner
 
@@ -237,7 +226,7 @@ class RiskDesk:
         symbol: str,
         buys: bool,
         qty: Decimal,
-        value: Decimal,
+        value: Decimal | None,
         orders: list[Order],
         board: Mapping[str, Listing],
     ) -> bytes | None:
@@ -256,23 +245,24 @@ class RiskDesk:
         if owner.stopped or (limits.daily_loss_max is not None and loss > limits.daily_loss_max):
             return b"Daily loss limit reached"
         working = {side: self._working(owner, orders, board, side) for side in (True, False)}
-        gross = self._gross(owner, board) + working[True] + working[False] + value
-        if limits.gross_max is not None and gross > limits.gross_max:
-            return b"Gross exposure limit exceeded"
-        if limits.net_max is not None and (net if buys else -net) + working[buys] + value > limits.net_max:
-            return b"Net exposure limit exceeded"
-        if limits.credit_max is not None and buys and owner.spent + working[True] + value > limits.credit_max:
-            return b"Credit line exceeded"
-        return None
+        gross = self._gross(owner, board) + working[True] + working[False]
+        text = _beyond(b"Gross exposure limit", gross, value, limits.gross_max)
+        text = text or _beyond(b"Net exposure limit", (net if buys else -net) + working[buys], value, limits.net_max)
+        if not text and buys:
+            text = _beyond(b"Credit line", owner.spent + working[True], value, limits.credit_max)
+        return text
 
     def _too_busy(
-        self, owner: Owner, opens: bool, value: Decimal, orders: list[Order], board: Mapping[str, Listing], now_ns: int
+        self, owner: Owner, opens: bool, value: Decimal | None, orders: list[Order], board: Mapping[str, Listing], now_ns: int
     ) -> bytes | None:
         limits, own = owner.limits, self._open(owner, orders)
         working = self._working(owner, orders, board, True) + self._working(owner, orders, board, False)
-        most = self.most if limits.open_notional_max is None else min(self.most, limits.open_notional_max)
-        if value > 0 and working + value > most:
-            return b"Open notional limit exceeded"
+        most = limits.open_notional_max
+        if value is not None:
+            most = self.most if most is None else min(self.most, most)
+        text = _beyond(b"Open notional limit", working, value, most)
+        if text and (value is None or value > 0):
+            return text
         if opens and limits.open_orders_max is not None and len(own) >= limits.open_orders_max:
             return b"Open orders limit reached"
         if owner.orders is not None and owner.orders.tokens(now_ns) < 1:
@@ -286,24 +276,23 @@ class RiskDesk:
 
     def refuse_order(
         self, session: str, message: Inbound, listing: Listing, book: Book, orders: list[Order], board: Mapping[str, Listing],
-        now_ns: int, *, trades: bool,
+        now_ns: int, *, meets: bool,
     ) -> Refusal | None:  # fmt: skip
-        """What stands against a new order, which is good by itself."""
+        """What stands against a new order, which is good by itself. `meets`: it trades as it comes."""
         owners = list(self.owners_of(session, message.get(1), listing.symbol))
         side, qty, price = message.get(54) or b"", read_number(message.get(38)), read_number(message.get(44))
         assert qty is not None
-        if listing.symbol in board:
-            self._mark_first(listing)
+        self._mark_first(listing)
         board = {**board, listing.symbol: listing}
         if not owners:
             return None
         if price is not None:
             if text := self.wrong_price(owners, listing, book, price):
                 return Refusal(b"99", text)
-            worth = price
+            worth = self._limit_worth(listing.symbol, book, price, buys=side == BUY)
         else:
-            worth, _ = self.market_worth(owners, listing, book, side, qty, trades)
-        value = self.value(listing, worth, qty)
+            worth, _ = self._market_worth(owners, listing, book, side, qty, meets=meets)
+        value = self.value(listing, worth, qty) if worth else None
         if text := self.too_large(owners, qty, value):
             return Refusal(b"3", text)
         for owner in owners:
@@ -326,20 +315,29 @@ class RiskDesk:
         if price is not None and price != order.price and (text := self.wrong_price(owners, listing, book, price)):
             return text
         before = self._worth(order)
-        worth = before if price is None else price
         leaves = max(Decimal(0), qty - order.cum)
+        worth = self._replaced_worth(order, price, leaves, book)
         raises = leaves > order.leaves or worth * leaves > before * order.leaves
-        more_qty = more_value = Decimal(0)
+        more_qty, more_value = Decimal(0), None if raises and not worth else Decimal(0)
         if raises:
-            if text := self.too_large(owners, qty, self.value(listing, worth, qty)):
+            if text := self.too_large(owners, qty, self.value(listing, worth, qty) if worth else None):
                 return text
             more_qty = leaves - order.leaves
+        if raises and worth:
             more_value = self.value(listing, worth, leaves) - self.value(listing, before, order.leaves)
         for owner in owners:
             found = self._too_much(owner, order.symbol, order.is_buy, more_qty, more_value, orders, board) if raises else None
             if found := found or self._too_busy(owner, False, more_value, orders, board, now_ns):
                 return found + b" (%s)" % owner.scope.encode()
         return None
+
+    def _replaced_worth(self, order: Order, price: Decimal | None, leaves: Decimal, book: Book) -> Decimal:
+        """What a unit of an order will be counted at; a sell that keeps its place is counted as before."""
+        if price is None and leaves > order.leaves and not self._worth(order):
+            return waiting_worth(book, self.marks.get(order.symbol, Decimal(0)), order.side, leaves)
+        if price is None or (price == order.price and leaves <= order.leaves):
+            return self._worth(order)
+        return self._limit_worth(order.symbol, book, price, buys=order.is_buy)
 
     @staticmethod
     def _terms(message: Inbound, price: Decimal | None, qty: Decimal) -> tuple[object, ...]:
@@ -358,24 +356,25 @@ class RiskDesk:
         if listing.reference_price is not None:
             self.marks.setdefault(listing.symbol, listing.reference_price)
 
-    def accepted(self, order: Order, message: Inbound, listing: Listing, book: Book, now_ns: int, *, trades: bool) -> None:
+    def accepted(self, order: Order, message: Inbound, listing: Listing, book: Book, now_ns: int, *, meets: bool) -> None:
         """A new order, before it trades."""
         self._mark_first(listing)
         owners = self._of(order)
         if not owners:
             return
         if order.price is None:
-            self.worth[order.order_id], guarded = self.market_worth(owners, listing, book, order.side, order.qty, trades)
-            if guarded:
-                self.guarded.add(order.order_id)
+            worth, order.worst = self._market_worth(owners, listing, book, order.side, order.qty, meets=meets)
         else:
-            self.worth[order.order_id] = order.price
+            worth = self._limit_worth(order.symbol, book, order.price, buys=order.is_buy)
+        self.worth[order.order_id] = worth
         for owner in owners:
             owner.entered.append((self._terms(message, order.price, order.qty), now_ns))
         self.requested(order, now_ns, ordering=True)
 
-    def replaced(self, order: Order, now_ns: int) -> None:
-        """A resting order has another price or quantity."""
+    def replaced(self, order: Order, price: Decimal | None, qty: Decimal, book: Book, now_ns: int) -> None:
+        """A resting order is about to have another price or total."""
+        if order.order_id in self.worth:
+            self.worth[order.order_id] = self._replaced_worth(order, price, max(Decimal(0), qty - order.cum), book)
         self.requested(order, now_ns, ordering=True)
 
     def requested(self, order: Order, now_ns: int, *, ordering: bool) -> None:
@@ -386,10 +385,6 @@ class RiskDesk:
             owner.requests += 1
             if ordering and owner.orders is not None:
                 owner.orders.take(now_ns)
-
-    def worst(self, order: Order) -> Decimal | None:
-        """The price that a market order may not trade beyond, None for any."""
-        return self.worth[order.order_id] if order.order_id in self.guarded else None
 
     def traded(self, order: Order, price: Decimal, qty: Decimal, listing: Listing) -> None:
         """One side of a fill."""
@@ -460,3 +455,14 @@ class RiskDesk:
             "account": (order.account or b"").decode("latin-1"), "symbol": order.symbol, "instrument": order.symbol,
             "all": name,
         }[scope] == name  # fmt: skip
+
+
+def _beyond(
+    name: bytes, total: Decimal, value: Decimal | None, most: Decimal | None, how: bytes = b" exceeded"
+) -> bytes | None:
+    """Why `value` on top of `total` is more than `most`: None for a limit that is not there. What is unknown is too much."""
+    if most is None:
+        return None
+    if value is None:
+        return name + b": no price to count the order at"
+    return name + how if total + value > most else None

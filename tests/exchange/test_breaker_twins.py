@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from exchange.stage import Field, Stage, rehearsed, small_config
 from exchange.test_differential import Order, Twins
-from fixsim.config import Config, Instrument
+from fixsim.config import Config, Instrument, Limits
 from fixsim.config.breakers import PROFILES, Breaker, Constituent, Level, MarketBreaker
 from fixsim.exchange.digest import state_digest
 from fixsim.exchange.names import NAMES
 from fixsim.reference.exchange import ReferenceExchange
 from fixsim.reference.listing import Listing
+from fixsim.reference.risk import RiskDesk
 
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 SYMBOLS = ("AAA", "BBB")
@@ -108,14 +109,15 @@ class Talk:
 class Guarded(Twins):
     """Twins whose instruments are stopped when their prices run away."""
 
-    def __init__(self, kind: str) -> None:
-        config, profile = config_of(kind), KINDS[kind]
+    def __init__(self, kind: str, *limits: Limits) -> None:
+        config, profile = replace(config_of(kind), limits=limits), KINDS[kind]
         self.stage = Stage(config)
         self.stage.log_on(*SESSIONS)
         self.oracle = ReferenceExchange(
             [Listing.of(instrument) for instrument in config.instruments],
             breakers={} if profile is None else dict.fromkeys(SYMBOLS, profile),
             market_breaker=config.market_breaker,
+            risk=RiskDesk(config.limits),
         )
         self.checker = None
         self.story: list[str] = []
@@ -179,6 +181,13 @@ class Guarded(Twins):
 @settings(max_examples=25 if PLAIN else 120, deadline=None)
 def test_both_exchanges_are_stopped_alike(kind: str, moves: list[Move]) -> None:
     Guarded(kind).play(moves)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(moves=st.lists(MOVES, max_size=40), protection_ticks=st.sampled_from((0, 50, 300)))
+@settings(max_examples=15 if PLAIN else 80, deadline=None)
+def test_protected_market_orders_are_stopped_alike(kind: str, moves: list[Move], protection_ticks: int) -> None:
+    Guarded(kind, Limits("session", "*", protection_ticks=protection_ticks)).play(moves)
 
 
 @pytest.mark.parametrize("kind", KINDS)

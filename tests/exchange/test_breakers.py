@@ -162,6 +162,29 @@ def test_what_may_not_wait_is_cancelled_and_fill_or_kill_interrupts_nothing(tif:
     assert day.phase() == ("volatility-auction" if filled else "continuous")
 
 
+def test_a_call_does_not_take_a_market_order_beyond_its_protection() -> None:
+    day = Day(CORRIDOR, limits=(Limits("session", "TAKER", protection_bps=300),))
+    day.asks("101.50", "103.60")
+    said = day.order("TAKER", BUY, None, 25)
+    assert said[1:] == [
+        "TAKER 3 F 39=1 14=10 151=15 31=101.50",
+        "MAKER 1 F 39=2 14=10 151=0 44=101.50 31=101.50",
+        "TAKER 3 4 39=4 14=10 151=0",
+    ]
+    assert day.phase() == "volatility-auction"
+    day.asks("105.00")
+    assert day.wait(121) == [], "nobody is left who would buy"
+    day.replayed()
+
+
+def test_a_market_order_for_the_close_has_no_protection_to_lose() -> None:
+    day = Day(CORRIDOR, limits=(Limits("session", "TAKER", protection_bps=300),))
+    day.asks("101.50")
+    day.order("TAKER", BUY, None, 5, b"7")
+    assert not day.exchange.machine.orders["guarded"].any()
+    day.replayed()
+
+
 def test_a_call_whose_price_is_too_far_goes_on_until_somebody_ends_it() -> None:
     day = Day(CORRIDOR)
     day.asks("125.00")

@@ -76,7 +76,7 @@ def test_dynamic_collars_follow_the_last_trade_and_the_middle() -> None:
     assert trading.sell("BRAVO", 1, "50.50") == NEW
 
 
-def test_market_orders_that_gather_have_no_middle_and_no_worst_price_but_the_mark() -> None:
+def test_market_orders_that_gather_leave_the_middle_between_the_limits_and_count_at_the_mark() -> None:
     """In a call they stand in front of every limit: no price can be read off them."""
     trading = Trading(session(collar_mid_bps=100), instrument(order_notional_max="500"))
     trading.stage.command("phase", symbol="AAPL", phase="volatility-auction")
@@ -85,9 +85,9 @@ def test_market_orders_that_gather_have_no_middle_and_no_worst_price_but_the_mar
     assert trading.sell("ALPHA", 1, "10.11") == "Price(44) is too far from the middle of the book"
     assert trading.sell("ALPHA", 50) == NEW  # 50 at the reference price of 10.00
     assert trading.buy("ALPHA", 51) == "Order value exceeds the risk limit"
-    assert trading.buy("ALPHA", 1, "10.11") == NEW
+    assert trading.buy("ALPHA", 1, "10.11") == "Price(44) is too far from the middle of the book"
     assert trading.buy("ALPHA", 50) == NEW
-    assert trading.sell("ALPHA", 1, "9.00") == NEW
+    assert trading.sell("ALPHA", 1, "9.00") == "Price(44) is too far from the middle of the book"
 
 
 def test_a_market_order_goes_no_further_than_its_protection() -> None:
@@ -100,6 +100,16 @@ def test_a_market_order_goes_no_further_than_its_protection() -> None:
     trading.sell("CHARLIE", 10, "10.00")
     fok = [dict(fields) for _, fields in trading.say("ALPHA", "35=D|54=1|38=11|40=1|59=4")]
     assert [told[150] for told in fok] == [b"0", b"4"]  # ten are within reach
+
+
+def test_the_middle_of_a_call_is_between_its_limits() -> None:
+    trading = Trading(session(collar_mid_bps=100))
+    trading.stage.command("phase", symbol="AAPL", phase="pre-open")
+    trading.buy("CHARLIE", 1, "10.00")
+    trading.sell("CHARLIE", 1, "10.02")
+    trading.buy("CHARLIE", 1)
+    assert trading.sell("ALPHA", 1, "10.05") == NEW
+    assert trading.sell("ALPHA", 1, "10.12") == "Price(44) is too far from the middle of the book"
 
 
 def test_an_equal_order_is_refused_within_the_window_only() -> None:
@@ -192,12 +202,12 @@ def test_what_closes_a_position_is_never_in_the_way_of_exposure() -> None:
 
 
 def test_exposure_adds_up_over_instruments() -> None:
-    trading = Trading(session(gross_max="2000"), Limits("session", "BRAVO", net_max=Decimal(1000)))
-    trading.buy("ALPHA", 100, "10.00")
-    assert trading.sell("ALPHA", 200, "50.00", "55=BIG") == "Gross exposure limit exceeded (session)"
-    assert trading.sell("ALPHA", 10, "100.00", "55=SYM1") == NEW
-    assert trading.buy("BRAVO", 100, "10.00") == NEW
-    assert trading.sell("BRAVO", 10, "101.00", "55=SYM1") == "Net exposure limit exceeded (session)"
+    trading = Trading(session(gross_max="20000"), Limits("session", "BRAVO", net_max=Decimal(10_000)))
+    trading.buy("ALPHA", 1_000, "10.00")
+    assert trading.sell("ALPHA", 300, "50.00", "55=BIG") == "Gross exposure limit exceeded (session)"
+    assert trading.sell("ALPHA", 10, "1000", "55=SYM1") == NEW
+    assert trading.buy("BRAVO", 1_000, "10.00") == NEW
+    assert trading.sell("BRAVO", 10, "1001", "55=SYM1") == "Net exposure limit exceeded (session)"
     assert trading.buy("BRAVO", 1, "0.01") == "Net exposure limit exceeded (session)"
 
 
@@ -454,3 +464,8 @@ def test_who_is_not_named_goes_on_while_a_kill_switch_is_on() -> None:
 def test_a_kill_switch_that_cannot_be_is_refused(arguments: dict[str, str], error: str) -> None:
     answer = Trading().stage.command("kill", **arguments)
     assert (answer["ok"], answer["error"]) == (False, error)
+
+
+def test_limits_of_a_scope_that_is_none_are_not_shown_as_nothing() -> None:
+    answer = Trading().stage.command("limits.show", scope="bogus")
+    assert (answer["ok"], answer["error"]) == (False, "'bogus' is none of session, firm, account, instrument")

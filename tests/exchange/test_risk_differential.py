@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from exchange.limited import FIRMS, limited
 from exchange.stage import DAY_NS, Said
-from exchange.test_differential import Event, Order, Twins
+from exchange.test_differential import PHASED, Event, Order, Twins
 from exchange.test_operator_twins import Amend, Meeting, Operated, meeting
 from fixsim.config import Limits
 from fixsim.exchange.laws import broken_laws
@@ -25,8 +26,11 @@ PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 class LimitedTwins(Twins):
     """Both exchanges under the same limits."""
 
-    def __init__(self, *limits: Limits) -> None:
-        super().__init__(config=limited(*limits))
+    def __init__(self, *limits: Limits, priced: bool = True) -> None:
+        config = limited(*limits)
+        if not priced:
+            config = replace(config, instruments=tuple(replace(entry, reference_price=None) for entry in config.instruments))
+        super().__init__(config=config)
         config = self.stage.config
         self.oracle.risk = RiskDesk(config.limits, FIRMS, money_decimals=config.risk.money_decimals)
         self.oracle.risk.day = self.stage.now_ns // DAY_NS
@@ -119,6 +123,35 @@ def test_both_exchanges_refuse_the_same_orders(chosen: list[Limits], mixed: list
     composer = Composer()
     events: list[Event] = [item if isinstance(item, Order) else composer.message(item) for item in mixed]
     LimitedTwins(*chosen).run(events)
+
+
+@given(
+    st.randoms(use_true_random=False).map(some_limits),
+    st.lists(st.one_of(ORDERLY, ORDERLY, ORDERLY, ORDERLY, PHASED, HAPPENINGS), max_size=60),
+    st.booleans(),
+)
+@settings(max_examples=30 if PLAIN else 200)
+def test_both_exchanges_refuse_the_same_orders_in_calls(
+    chosen: list[Limits], mixed: list[Step | Order], priced: bool
+) -> None:
+    composer = Composer()
+    twins = LimitedTwins(*chosen, priced=priced)
+    twins.run([item if isinstance(item, Order) else composer.message(item) for item in mixed])
+    assert broken_laws(twins.stage.exchange) == []
+
+
+@pytest.mark.parametrize("seed", range(10 if PLAIN else 40))
+def test_both_exchanges_refuse_the_same_orders_in_a_long_flow_of_calls(seed: int) -> None:
+    random = Random(seed)
+    phases = ("continuous", "continuous", "pre-open", "opening-auction", "closing-auction", "volatility-auction", "halted")
+    twins = LimitedTwins(*some_limits(random), priced=seed % 3 > 0)
+    for message in seeded_flow(seed, 250, flawed=0.02, spread=6):
+        twins.happen(message)
+        if random.random() < 0.1:
+            symbol = random.choice(list(twins.oracle.board.listed))
+            twins.happen(random.choice((Order("second"), Order("phase", symbol, random.choice(phases)))))
+    twins.compare_books()
+    assert broken_laws(twins.stage.exchange) == []
 
 
 @pytest.mark.parametrize("seed", range(10 if PLAIN else 60))

@@ -64,6 +64,8 @@ def _switches(exchange: "Exchange") -> list[dict[str, str]]:
 def limits_show(exchange: "Exchange", arguments: Arguments) -> dict[str, Any]:
     """What is used of each limit, of all owners or of those of one scope or name."""
     wanted = str(arguments.get("scope") or ""), str(arguments.get("name") or "")
+    if wanted[0] not in ("", *SCOPES):
+        raise UsageError(f"{wanted[0]!r} is none of {', '.join(SCOPES)}")
     shown = [
         _describe(exchange, owner)
         for owner, (scope, name) in sorted(exchange.risk.names.items(), key=lambda item: item[1])
