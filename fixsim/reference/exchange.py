@@ -289,7 +289,7 @@ class ReferenceExchange(Interventions, Sight):
         """The order is acknowledged, trades, and what may not rest is cancelled."""
         book = self.books[order.symbol]
         yield self._report(order, b"0")
-        if order.waits or self.floor.phase(order.symbol) != CONTINUOUS:
+        if self.floor.holds(order):
             yield from self._trade(self.floor.put(order))
             return
         rests = order.ord_type == rules.LIMIT and order.time_in_force in (DAY, GOOD_TILL_CANCEL, GOOD_TILL_DATE)
@@ -348,7 +348,7 @@ class ReferenceExchange(Interventions, Sight):
         assert qty is not None
         self.risk.replaced(order, price, qty, self.books[order.symbol], self._now_ns)
         fills: Iterator[Fill]
-        if order.waits or self.floor.phase(order.symbol) != CONTINUOUS:
+        if self.floor.holds(order):
             fills = self.floor.replace(order, price, qty)
         else:
             assert price is not None, "a market order rests in calls only"

@@ -98,8 +98,14 @@ class Floor:
         """Whether an order that is accepted now would not be in the book."""
         return order.time_in_force == b"7" and self.phase(order.symbol) != "closing-auction"
 
+    def holds(self, order: Order) -> bool:
+        """Does an order not meet anybody as it comes?"""
+        return order.waits or order.time_in_force == b"7" or self.phase(order.symbol) != CONTINUOUS
+
     def put(self, order: Order) -> Iterator[Fill]:
         """An order is taken while nothing meets as it comes; at last it meets at the closing price."""
+        # one that was in a closing auction and is replaced behind it waits for the next
+        order.waits = self.waits(order)
         if order.waits:
             self.waiting.setdefault(order.symbol, {})[order.order_id] = order
             return

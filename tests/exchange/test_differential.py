@@ -260,3 +260,18 @@ def test_both_exchanges_say_the_same_through_halts_and_days(flow: list[Event]) -
 def test_both_exchanges_say_the_same_in_a_long_flow(seed: int) -> None:
     count = 400 if PLAIN else 4_000
     Twins().run(seeded_flow(seed, count), every=100)
+
+
+@pytest.mark.parametrize("phase", ["pre-open", "volatility-auction", "continuous"])
+def test_both_exchanges_let_an_order_for_the_close_wait_again_when_it_is_replaced_behind_its_auction(phase: str) -> None:
+    def order(kind: bytes, name: bytes, price: bytes, *more: Field) -> Event:
+        terms = [(55, b"AAPL"), (54, b"2"), (60, b"20240102-10:00:00"), (38, b"5"), (40, b"2"), (44, price)]
+        return "ALPHA", [(35, kind), *more, (11, name), *terms, (59, b"7")]
+
+    Twins().run(
+        [
+            Order("phase", "AAPL", "closing-auction"), order(b"D", b"a", b"10.00"), Order("phase", "AAPL", "pre-open"),
+            Order("phase", "AAPL", phase), order(b"G", b"b", b"10.10", (41, b"a")),
+            ("ALPHA", [(35, b"H"), (11, b"b"), (55, b"AAPL"), (54, b"2")]),
+        ]
+    )  # fmt: skip
