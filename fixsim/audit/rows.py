@@ -42,8 +42,8 @@ EVENT_COLUMNS: Final = ("position", "time_ns", "venue_ns", "event", "who", "why"
 
 #: Distinct values remembered to save work; more than this is a client that makes them up.
 KNOWN_MAX: Final = 65_536
-#: Bytes kept of what a marker tells.
-TEXT_KEPT_BYTES: Final = 1000
+#: Characters kept of what a marker tells.
+TEXT_KEPT_CHARS: Final = 1000
 
 BINARY_BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 BINARY_END: Final = b"\xff\xff"
@@ -180,7 +180,7 @@ class Rows:
             elif kind == Kind.RESEND:
                 if part == 0 or position != skip_to:
                     first, last, _ = RESEND_BODY.unpack(payload)
-                    self._add_event(header, "resent", first, last, None)
+                    self._add_event(header, "resent", first, last, NULL)
                 yield Resend(position, header[5], header[6], header[7], header[15])
             elif kind in _MARKERS:
                 self._add_marker(header, payload)
@@ -298,7 +298,7 @@ class Rows:
         begin, end, text = begin_tag and message.get_int(begin_tag), end_tag and message.get_int(end_tag), message.get(58)
         if event.startswith("logon") and message.get(141) == b"Y":
             text = b"ResetSeqNumFlag(141)=Y"
-        self._add_event(header, event, begin, end, text)
+        self._add_event(header, event, begin, end, _escaped(text))
 
     def _add_marker(self, header: tuple[Any, ...], payload: bytes) -> None:
         """A record that is no message but belongs to the story of the sessions."""
@@ -312,7 +312,7 @@ class Rows:
             self.names[header[6]] = self.new_names[header[6]] = str(told["sender"]).encode("latin-1", "replace")
         left_out = ("event", "sender", "target", "config")
         text = " ".join(f"{key}={value}" for key, value in told.items() if key not in left_out and value not in ("", None))
-        self._add_event(header, event, None, None, _utf8(text)[:TEXT_KEPT_BYTES])
+        self._add_event(header, event, None, None, _told(text[:TEXT_KEPT_CHARS]))
 
     # ------------------------------------------------------------ events
 
@@ -328,22 +328,23 @@ class Rows:
         rest = "; ".join(map(str, changes)) if isinstance(changes, list) else " ".join(
             f"{key}={value}" for key, value in facts.items() if key not in _NO_TEXT and value not in ("", None)
         )
-        values = [_column(facts.get(name)) for name in ("who", "why", "symbol", "session")] + [_column(rest[:TEXT_KEPT_BYTES])]
+        values = [_column(facts.get(name)) for name in ("who", "why", "symbol", "session")] + [_column(rest[:TEXT_KEPT_CHARS])]
         venue_ns = facts.get("venue_ns")
         self.events.append(
             b"\t".join(
                 (
                     b"%d" % header[4], b"%d" % header[5], _number(venue_ns if type(venue_ns) is int and venue_ns else None),
-                    _escaped(_utf8(str(event))), *values,
+                    _told(str(event)), *values,
                 )
             ) + b"\n"
         )  # fmt: skip
 
-    def _add_event(self, header: tuple[Any, ...], event: str, begin: int | None, end: int | None, text: bytes | None) -> None:
+    def _add_event(self, header: tuple[Any, ...], event: str, begin: int | None, end: int | None, text: bytes) -> None:
+        """A row of `sessions`; `text` is in COPY's text form."""
         session, seq = header[6], header[8]
         values = (
-            b"%d" % header[4], b"%d" % header[5], _escaped(self.names.get(session)), b"%d" % header[7], _escaped(_utf8(event)),
-            _number(seq or None), _number(begin), _number(end), b"%d" % header[15], _escaped(text),
+            b"%d" % header[4], b"%d" % header[5], _escaped(self.names.get(session)), b"%d" % header[7], _told(event),
+            _number(seq or None), _number(begin), _number(end), b"%d" % header[15], text,
         )  # fmt: skip
         self.sessions.append(b"\t".join(values) + b"\n")
 
@@ -388,12 +389,12 @@ def _facts(payload: bytes) -> dict[str, Any]:
 
 def _column(value: Any) -> bytes:
     """A text of a JSON payload, NULL where there is none."""
-    return NULL if value in ("", None) else _escaped(_utf8(str(value)))
+    return NULL if value in ("", None) else _told(str(value))
 
 
-def _utf8(text: str) -> bytes:
-    """A text of a JSON payload, which may hold halves of characters; those are shown as their numbers."""
-    return text.encode("utf-8", "backslashreplace")
+def _told(text: str) -> bytes:
+    """A text of a JSON payload in COPY's text form; halves of characters are shown as their numbers."""
+    return text.encode("utf-8", "backslashreplace").decode().translate(_ESCAPES).encode()
 
 
 def _number(value: int | None) -> bytes:

@@ -149,6 +149,14 @@ def test_a_payload_that_nobody_would_write_is_a_row_too(payload: object) -> None
     assert len(row) == 9
 
 
+def test_a_text_beyond_ascii_is_kept_as_it_was_said() -> None:
+    gathered = Rows({})
+    asked = {"verb": "halt", "arguments": {"symbol": "AAPL", "note": "\u20ac"}, "who": "zo\u00eb", "why": "caf\u00e9\0"}
+    list(gathered.take(memoryview(pack(Kind.OPERATOR, 0, 7, json.dumps(asked).encode())), 0, 0))
+    assert gathered.events[0].decode().split("\t")[4:] == ["zo\u00eb", "caf\u00e9\u2400", "AAPL", "\\N", "note=\u20ac\n"]
+    assert "who=zo\u00eb why=caf\u00e9\u2400" in gathered.sessions[0].decode()
+
+
 #: What is left of bytes that were no UTF-8.
 HALF = "caf\udce9"
 KEYS = ("verb", "event", "why", "who", "arguments", "symbol", "session", "sender", "reason", "changes")

@@ -1,6 +1,7 @@
 """What is in the journal is in PostgreSQL, once and exactly."""
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ from fixsim.audit.database import EmbeddedDatabase
 from fixsim.audit.server import OWNER, Server
 from fixsim.audit.shipper import Shipper
 from fixsim.errors import ShippingError
+from fixsim.layout import Kind
 
 
 async def ship(data_dir: Path, database: EmbeddedDatabase) -> Shipper:
@@ -60,6 +62,24 @@ def test_every_byte_said_is_stored_once(database: EmbeddedDatabase, data_dir: Pa
         assert await stored(database) == stage.said
         assert await rows(database, "SELECT count(*) FROM trades") == [(300,)]
         assert await rows(database, "SELECT count(*), min(ord_status) FROM orders") == [(600, "2")]
+
+    asyncio.run(check())
+
+
+def test_a_record_whose_text_is_no_utf_8_is_shipped_with_what_can_be_shown(
+    database: EmbeddedDatabase, data_dir: Path
+) -> None:
+    stage = Stage(data_dir)
+    for why in ("caf\udce9", "caf\u00e9", "a\0b"):
+        asked = {"verb": "halt", "arguments": {"symbol": "AAPL"}, "who": "anna", "why": why, "venue_ns": stage.now_ns}
+        stage.record(Kind.OPERATOR, json.dumps(asked).encode())
+    stage.close()
+
+    async def check() -> None:
+        await ship(data_dir, database)
+        told = await rows(database, "SELECT why FROM events ORDER BY position")
+        assert told == [(r"caf\udce9",), ("caf\u00e9",), ("a\u2400b",)]
+        assert await rows(database, "SELECT count(*) FROM sessions WHERE event = 'operator'") == [(3,)]
 
     asyncio.run(check())
 
