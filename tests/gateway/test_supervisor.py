@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fixsim.feed.priority import MODEST_NICE
 from fixsim.gateway.supervisor import BACK_OFF_MIN_NS, CHECK_NS, Supervisor
 
 SECOND = 1_000_000_000
@@ -36,6 +37,7 @@ def supervisor(program: str, *arguments: str) -> Supervisor:
 def test_a_reader_is_told_to_finish_and_leaves(tmp_path: Path) -> None:
     reader = supervisor(OBEDIENT, str(tmp_path))
     reader.start(0)
+    assert reader.pid is not None and os.getpriority(os.PRIO_PROCESS, reader.pid) == MODEST_NICE, "orders come first"
     wait_for((tmp_path / "secret").exists)
     assert not reader.finished()
     reader.tell_to_finish()
