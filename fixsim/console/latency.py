@@ -18,7 +18,7 @@ class Summary:
 
     count: int
     mean: float
-    #: Values at PERCENTILES, each at most 1/128 too high.
+    #: Values at PERCENTILES, each at most 1/128 too high, and none above `max`.
     at: tuple[int, ...]
     max: int
 
@@ -41,5 +41,5 @@ def summary_of(later: Any, earlier: Any | None = None) -> Summary:
     if count == 0:
         return Summary(0, 0.0, (0,) * len(PERCENTILES), 0)
     found = histogram.get_percentile_to_value_dict(list(PERCENTILES))
-    longest = histogram.get_highest_equivalent_value(histogram.get_max_value())
-    return Summary(count, total / count, tuple(found[one] for one in PERCENTILES), min(longest, int(later["max"])))
+    longest = min(histogram.get_highest_equivalent_value(histogram.get_max_value()), int(later["max"]))
+    return Summary(count, total / count, tuple(min(found[one], longest) for one in PERCENTILES), longest)

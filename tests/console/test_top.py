@@ -137,6 +137,7 @@ def histogram(values: list[int]) -> np.void:
 def test_percentiles_are_those_of_the_values() -> None:
     values = list(range(1, 100_001))
     summary = summary_of(histogram(values))
+    assert summary_of(histogram([1_000_001])).at == (1_000_001,) * len(PERCENTILES), "no percentile is above the largest value"
     assert (summary.count, summary.mean, summary.max) == (100_000, 50_000.5, 100_000)
     for percentile, found in zip(PERCENTILES, summary.at, strict=True):
         assert found == pytest.approx(percentile * 1_000, rel=1 / 128)

@@ -50,6 +50,7 @@ def test_a_shadow_beside_an_exchange_takes_snapshots_and_the_next_start_begins_w
     with serve(tmp_path, "--shadow") as exchange:
         exchange.ready()
         next_out = trade(exchange, "DESK", 40)
+        soon(lambda: page(exchange.data_dir))
         taken = json.loads(run("snapshot", "--data-dir", str(exchange.data_dir), "--json").stdout)
         assert taken["by"] in ("shadow", "there already") and taken["position"] in positions(exchange.data_dir)
         row = soon(lambda: page(exchange.data_dir))
