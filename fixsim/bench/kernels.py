@@ -203,8 +203,3 @@ def order_of(machine: Machine, session: int, number: int) -> tuple[np.int64, np.
 def reports_of(machine: Machine) -> int:
     """ExecIDs used up so far."""
     return int(machine.core[0]["exec_id"])
-
-
-def open_orders_of(machine: Machine) -> int:
-    """Orders that rest."""
-    return int(machine.core[0]["open_orders"])

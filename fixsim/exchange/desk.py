@@ -32,8 +32,6 @@ CAPACITY: Final = "Exchange capacity reached"
 CHANGELESS: Final = {
     tags.EXEC_INST: "ExecInst(18)", tags.EXPIRE_DATE: "ExpireDate(432)", tags.EXPIRE_TIME: "ExpireTime(126)",
 }  # fmt: skip
-#: Sells of every kind rest on the asks.
-SELLING: Final = frozenset({b"2", b"5", b"6"})
 
 
 class Desk:

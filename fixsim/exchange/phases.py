@@ -157,8 +157,7 @@ class Phases:
 
     def _schedule(self, book: int) -> str | None:
         """Name of the schedule of an instrument, None for none."""
-        row = self.machine.books[book]
-        return self.listings.by_symbol[row["symbol"][: row["symbol_length"]].tobytes()].instrument.schedule
+        return self.listings.of_book(book).instrument.schedule
 
     def _meet(self, book: int) -> None:
         """Everything meets; what was for this moment alone runs out."""

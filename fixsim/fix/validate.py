@@ -173,12 +173,6 @@ class Validator:
             sections[section].append(_Part(tag, here, entries))
         return misplaced
 
-    def _section(self, tag: int) -> int:
-        """Where a field belongs; what neither header nor trailer knows belongs to the body."""
-        if tag in self._header.order:
-            return _HEADER
-        return _TRAILER if tag in self._trailer.order else _BODY
-
     def _as_received(self, message: Message, place: int) -> int | str:
         """The tag at `place` for RefTagID(371): as it was written, also when it is no tag number."""
         raw = message.raw_tags.get(place)

@@ -87,8 +87,6 @@ class Trader:
         self.echoed: set[bytes] = set()
         #: A run was begun that the exchange has not confirmed.
         self._resets = False
-        #: An operator or the calendar has reset the exchange's side: a Logon that is refused is tried again with 141=Y.
-        self.may_reset = False
         self.logons = self.refused = self._calls = 0
         #: Messages it may still think of: what is said again and again makes a world long enough.
         self._budget = 150
@@ -168,7 +166,6 @@ class Trader:
         self.core.receive_eof(self._agenda.now_ns)
         if not self.logged_on:
             self.refused += 1
-            self._resets = self._resets or self.may_reset
         self.logged_on = False
         self._learn()
 
@@ -196,8 +193,7 @@ class Trader:
                 case LoggedOn():
                     self.logged_on = True
                     self.logons += 1
-                    if self._resets:
-                        self._resets = self.may_reset = False
+                    self._resets = False
                 case Disconnect():
                     self.hang_up()
                 case _:

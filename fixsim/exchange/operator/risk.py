@@ -13,8 +13,7 @@ from fixsim.limits import MONEY_MAX
 if TYPE_CHECKING:
     from fixsim.exchange.exchange import Exchange
 
-#: Amounts of money in an OWNER row that are shown, and those beside which a limit stands.
-MONEY_SHOWN: Final = ("open_buy", "open_sell", "net", "gross", "spent", "loss")
+#: Limits in money of an OWNER row that are shown, and what stands for none.
 LIMITS_SHOWN: Final = {
     "open_notional_max": MONEY_MAX, "gross_max": LIMITLESS, "net_max": LIMITLESS, "credit_max": LIMITLESS,
     "loss_max": LIMITLESS,
