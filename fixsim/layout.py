@@ -464,6 +464,20 @@ TAPE: Final = np.dtype(
     ]
 )
 
+#: A frame that was understood and not yet carried out: scratch of the fast door. Places are offsets in the buffer it lies in.
+FRAME: Final = np.dtype(
+    [
+        ("body", "<i8"),  # first byte that BodyLength(9) counts
+        ("stop", "<i8"),  # the byte behind the last it counts
+        ("end", "<i8"),  # the byte behind the frame
+        ("msg_type", "<i8"),
+        ("seen", "<i8"),  # bits of the slots of the fields that are there
+        ("hash", "<i8"),  # of ClOrdID(11)
+        ("orig_hash", "<i8"),  # of OrigClOrdID(41), NIL where there is none
+        ("name", "<i8"),  # NAME row that probably is OrigClOrdID(41), NIL for none
+    ]
+)
+
 # ---------------------------------------------------------------- the loop's tables
 
 #: Bytes of an unfinished frame that a connection keeps between two turns; a longer one is kept elsewhere.

@@ -23,6 +23,9 @@ RECORD_HEADER_BYTES: Final = 64
 SEGMENT_BYTES: Final = 64 << 20
 #: Journal: one batch, the unit that is sealed and written at once. A larger order goes on in the next one.
 BATCH_BYTES: Final = 8 << 20
+#: Bytes of a batch behind which an order's next fills go into another one: half of them lie in a core's cache while they are
+#: sealed, written and sent, and whoever they are for reads the first while the others are matched.
+FILLS_BYTES: Final = 512 << 10
 #: Journal: bytes of each segment kept for Logouts and the closing seal.
 SEGMENT_TAIL_BYTES: Final = 1 << 20
 #: Room a batch must have left before another frame or fill is started: its record, and both reports of a fill.
@@ -56,6 +59,7 @@ assert BATCH_BYTES + SEGMENT_TAIL_BYTES < SEGMENT_BYTES
 assert 4 * (RECORD_HEADER_BYTES + REPORT_BYTES_MAX) < BATCH_MARGIN_BYTES
 assert FRAME_BYTES_MAX + RECORD_HEADER_BYTES < BATCH_MARGIN_BYTES
 assert SAID_BYTES_MAX + BATCH_MARGIN_BYTES < BATCH_BYTES
+assert FILLS_BYTES + BATCH_MARGIN_BYTES <= BATCH_BYTES
 
 #: Last instant a driven clock may show, the end of 2099: an ORDER row counts days since 1970 in 16 bits.
 VENUE_NS_MAX: Final = 4_102_444_799_999_999_999

@@ -14,6 +14,7 @@ from fixsim.bench.load import message_end
 from fixsim.bench.stage import Stage
 from fixsim.bench.ticks import ticks
 from fixsim.engine import scan
+from fixsim.engine.ahead import understand
 from fixsim.engine.ascii import put_bytes
 from fixsim.engine.batch import LARGE, SLOW, record_frame, run_frames
 from fixsim.engine.book import MORE, resume
@@ -55,7 +56,7 @@ def scan_frames(m, octets):
     at, count = np.int64(0), 0
     while at < octets.size:
         body, stop, behind = scan.frame_end(octets, at, octets.size, FRAME_BYTES_MAX)
-        if behind == 0 or scan.scan_fields(m, octets, body + 5, stop) == 0:
+        if behind == 0 or scan.scan_fields(m, octets, body + 5, stop, 0) == 0:
             return count
         at = behind
         count += 1
@@ -68,7 +69,7 @@ def parse_frames(m, octets, price_decimals, qty_decimals):
     at, count, spots = np.int64(0), 0, m.spots
     while at < octets.size:
         body, stop, behind = scan.frame_end(octets, at, octets.size, FRAME_BYTES_MAX)
-        if behind == 0 or scan.scan_fields(m, octets, body + 5, stop) == 0:
+        if behind == 0 or scan.scan_fields(m, octets, body + 5, stop, 0) == 0:
             return count
         seq = scan.read_uint(octets, spots[2 * scan.MSG_SEQ_NUM], spots[2 * scan.MSG_SEQ_NUM + 1])
         sent = scan.time_of_today(m, octets, spots[2 * scan.SENDING_TIME], spots[2 * scan.SENDING_TIME + 1])
@@ -82,15 +83,12 @@ def parse_frames(m, octets, price_decimals, qty_decimals):
 
 @kernel
 def record_frames(m, session, octets):
-    """Scan, and write the IN record of every frame. Returns how many were written."""
+    """Understand, and write the IN record of every frame. Returns how many were written."""
     at, count, kept = np.int64(0), 0, np.int64(m.sessions[session]["next_in"])
-    while at < octets.size:
-        body, stop, behind = scan.frame_end(octets, at, octets.size, FRAME_BYTES_MAX)
-        if behind == 0 or scan.scan_fields(m, octets, body + 5, stop) == 0:
-            break
+    while at < octets.size and understand(m, session, octets, at, octets.size, FRAME_BYTES_MAX, 0):
         empty_tape(m)
-        record_frame(m, session, octets, at, behind, np.int64(octets[body + 3]))
-        at = behind
+        record_frame(m, session, octets, at, 0)
+        at = np.int64(m.frames[0]["end"])
         count += 1
     m.sessions[session]["next_in"] = kept
     return count

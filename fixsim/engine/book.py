@@ -15,7 +15,7 @@ from fixsim.engine.levels import MARKET, leave, own_side, park, rest, unlink, un
 from fixsim.engine.memory import close, limit_names, retire, take_order
 from fixsim.engine.report import report
 from fixsim.engine.risk import risk_cancel, risk_fill, risk_open, risk_release, risk_replace, risk_reprice
-from fixsim.engine.tape import has_tape_room
+from fixsim.engine.tape import has_fill_room
 from fixsim.layout import NIL, PARKED, Phase
 from fixsim.limits import PRICE_TICKS_MAX
 
@@ -94,7 +94,7 @@ def match(m, slot):
             break
         if watched and is_outside(m.books[book], price):
             return HELD
-        if not has_tape_room(m):
+        if not has_fill_room(m):
             return MORE
         maker = np.int64(m.levels[row]["head"])
         fill(m, slot, maker, row, min(np.int64(order["leaves"]), np.int64(m.orders[maker]["leaves"])))

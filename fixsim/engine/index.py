@@ -12,7 +12,7 @@ import numpy as np
 
 from fixsim.engine.ascii import low_bytes
 from fixsim.engine.jit import kernel, leaf
-from fixsim.engine.words import copy_bytes, load_word
+from fixsim.engine.words import copy_bytes, load_word, send_for
 from fixsim.layout import NAME_TEXT_BYTES, NIL
 
 HASH_SEED = 2166136261
@@ -94,8 +94,13 @@ def put_name(m, buffer, at, name):
 @kernel
 def find_name(m, session, text, begin, length):
     """NAME row of this ClOrdID of this session, NIL if it was never seen or is forgotten."""
+    return find_hashed(m, session, name_hash(session, text, begin, length), text, begin, length)
+
+
+@kernel
+def find_hashed(m, session, hashed, text, begin, length):
+    """As `find_name`, where the `name_hash` of the id is known."""
     mask = m.name_index.size - 1
-    hashed = name_hash(session, text, begin, length)
     at = hashed & mask
     while m.name_index[at] != 0:
         entry = np.int64(m.name_index[at])
@@ -104,6 +109,25 @@ def find_name(m, session, text, begin, length):
             order = m.names[name]["order"]
             if np.int64(m.orders[order]["session"]) == session and name_equals(m, name, text, begin, length):
                 return np.int64(name)
+        at = (at + 1) & mask
+    return np.int64(NIL)
+
+
+@leaf
+def send_for_place(m, hashed):
+    """Have the place of the index where an id of this `name_hash` would be on its way."""
+    send_for(m.name_index, hashed & (m.name_index.size - 1))
+
+
+@leaf
+def likely_name(m, hashed):
+    """NAME row of an id that has the same bits of the hash in the index; NIL for none."""
+    mask = m.name_index.size - 1
+    at = hashed & mask
+    while m.name_index[at] != 0:
+        entry = np.int64(m.name_index[at])
+        if (entry ^ hashed) & ~mask == 0:
+            return (entry & mask) - 1
         at = (at + 1) & mask
     return np.int64(NIL)
 

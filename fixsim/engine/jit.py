@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba import types
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,12 +70,26 @@ if CACHED:
 IS_COMPILED = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
-def kernel(function: F) -> F:
-    """Compile `function` on first call: no bounds checks, no exceptions, no reference counts, cached on disk where possible.
+def _compiled(function: F, **options: Any) -> F:
+    """`function` as kernels are compiled: no bounds checks, no exceptions, no reference counts, cached on disk where possible.
 
-    Kernels make no arrays, so counting references to those they are given (a dozen for each call) would be for nothing.
+    Kernels make no arrays, so counting references to those they are given (a dozen for each call) would be for nothing. And
+    numba would compile a function once for each constant it is called with: the report alone six times in one kernel, six
+    times the code for the processor's cache to hold. A constant is a number like others here; where it is worth knowing
+    LLVM knows it, because the callee is written into its caller.
     """
-    return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False))
+    dispatcher = numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False, **options)
+    if IS_COMPILED:
+        template_of = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda arguments, named: template_of(
+            tuple(map(types.unliteral, arguments)), {name: types.unliteral(kind) for name, kind in named.items()}
+        )
+    return cast(F, dispatcher)
+
+
+def kernel(function: F) -> F:
+    """Compile `function` on first call."""
+    return _compiled(function)
 
 
 def part(function: F) -> F:
@@ -83,14 +98,14 @@ def part(function: F) -> F:
     LLVM goes once more over everything a kernel calls, however deep; a chain of five kernels costs five times what the lowest
     costs, and half a minute of a cold start.
     """
-    return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False, inline="always"))
+    return _compiled(function, inline="always")
 
 
 def loop(function: F) -> F:
     """As `kernel`, for one that waits and calls the operating system: other threads run meanwhile."""
-    return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False, nogil=True))
+    return _compiled(function, nogil=True)
 
 
 def leaf(function: F) -> F:
     """As `kernel`, and always part of its caller: a call that passes all tables costs more than what a leaf does."""
-    return cast(F, numba.njit(function, cache=CACHED, error_model="numpy", _nrt=False, forceinline=True))
+    return _compiled(function, forceinline=True)

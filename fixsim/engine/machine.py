@@ -12,6 +12,7 @@ from fixsim.layout import (
     CORE,
     DUPLICATE,
     ECHO,
+    FRAME,
     HOLDING,
     LADDER_FAN,
     LEVEL,
@@ -29,6 +30,8 @@ from fixsim.limits import BATCH_BYTES
 
 #: Fields the scan knows.
 SPOTS = 16
+#: Frames that are understood before the first of them is carried out.
+FRAMES_AHEAD = 16
 
 Table = npt.NDArray[np.void]
 
@@ -63,7 +66,8 @@ TABLES: dict[str, np.dtype[Any]] = {
     "words": np.dtype(np.int64),  # the same memory, by eight bytes
     "touched": np.dtype(np.int32),  # SESSION rows to which the batch says something, in the order it began to
     "said": np.dtype(np.int32),  # how many messages, by SESSION row
-    "spots": np.dtype(np.int64),  # scratch of a scan: where each value of a frame begins and ends
+    "frames": FRAME,  # scratch of the fast door: what was understood and not carried out yet
+    "spots": np.dtype(np.int64),  # where each value of each of them begins and ends
 }
 
 
@@ -115,6 +119,7 @@ class Machine(TableSet):
     words: npt.NDArray[np.int64]
     touched: npt.NDArray[np.int32]
     said: npt.NDArray[np.int32]
+    frames: Table
     spots: npt.NDArray[np.int64]
 
     def __init__(self, rows: dict[str, int]) -> None:
@@ -145,6 +150,10 @@ STATE_TABLES = (
     "sessions", "echoes", "owners", "holdings", "parties", "party_owners", "party_holdings", "party_index", "duplicates",
     "duplicate_index", "core",
 )  # fmt: skip
+
+
+#: Tables whose rows are used in no order: indexes by hash.
+SCATTERED_TABLES = ("name_index", "book_index", "party_index", "duplicate_index")
 
 
 class Sizes(NamedTuple):
@@ -198,7 +207,8 @@ def new_machine(sizes: Sizes) -> Machine:
             "words": (BATCH_BYTES + (2 << 20)) // 8,
             "touched": sizes.sessions,
             "said": sizes.sessions,
-            "spots": 2 * SPOTS,
+            "frames": FRAMES_AHEAD,
+            "spots": 2 * SPOTS * FRAMES_AHEAD,
         }
     )
     core = machine.core[0]

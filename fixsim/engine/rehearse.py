@@ -4,11 +4,11 @@ A batch is walked from its first record on; OUT records are what must come of it
 is not for the fast door is left as it is: `exchange.recovery` carries it out in plain Python and comes back.
 """
 
-from fixsim.engine.batch import SLOW, D, F, G, take_frame
+from fixsim.engine.ahead import D, F, G, understand
+from fixsim.engine.batch import SLOW, take_frame
 from fixsim.engine.book import HELD, MORE
 from fixsim.engine.checksum import MASK_32
 from fixsim.engine.jit import kernel
-from fixsim.engine.scan import frame_end
 from fixsim.engine.seals import SEALED_BYTES, crc_of_seal, kind_of, record_bytes, seal_behind
 from fixsim.engine.tape import NS_PER_DAY, has_tape_room, open_batch, seal_times, set_time
 from fixsim.engine.words import as_array, load_word, quotient
@@ -60,11 +60,12 @@ def take_record(m, r, octets, at):
     end = begin + ((load_word(octets, at) >> 32) & MASK_32)
     if session == NIL or end + SLACK > track["size"] or not has_tape_room(m):
         return SLOW
-    body, stop, behind = frame_end(octets, begin, end, track["max_length"])
-    now_ns = load_word(octets, at + 16)
-    if behind != end or not turn_to(m, now_ns, track["digits"]):
+    if not understand(m, session, octets, begin, end, track["max_length"], 0) or m.frames[0]["end"] != end:
         return SLOW
-    done = take_frame(m, session, octets, begin, body, stop, end, track["tolerance_ns"])
+    now_ns = load_word(octets, at + 16)
+    if not turn_to(m, now_ns, track["digits"]):
+        return SLOW
+    done = take_frame(m, session, octets, begin, 0, track["tolerance_ns"])
     if done != SLOW:
         m.sessions[session]["heard_ns"] = now_ns
         track["inbound"] += 1

@@ -7,7 +7,7 @@ not at all. Numbers and times are read only in their simplest form.
 import numpy as np
 
 from fixsim.engine.ascii import byte_sum
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, leaf
 from fixsim.engine.machine import SPOTS
 from fixsim.engine.words import load_word, plain_run
 from fixsim.layout import NIL
@@ -36,6 +36,18 @@ for _slot, _tag in enumerate((49, 56, 34, 52, 11, 41, 1, 55, 54, 60, 38, 40, 44,
     SLOT_OF_TAG[_tag] = _slot
 
 assert HANDL_INST < SPOTS
+
+
+@leaf
+def spot(m, frame, slot):
+    """Where the value of a field begins: `slot` of FRAME row `frame`."""
+    return m.spots[2 * (SPOTS * frame + slot)]
+
+
+@leaf
+def spot_end(m, frame, slot):
+    """Where it ends."""
+    return m.spots[2 * (SPOTS * frame + slot) + 1]
 
 
 @kernel
@@ -74,14 +86,15 @@ def frame_end(buffer, begin, end, max_length):
 
 
 @kernel
-def scan_fields(m, buffer, begin, end):
-    """Remember where the values of the fields from `begin` to `end` lie; return the bits of the slots seen, 0 if
-    anything is odd.
+def scan_fields(m, buffer, begin, end, frame):
+    """Remember where the values of the fields from `begin` to `end` lie, as those of FRAME row `frame`; return the bits of
+    the slots seen, 0 if anything is odd.
 
     Odd is: a tag that is not known, comes twice, or is a header's behind a body's; an empty value; a byte that is not
     printable.
     """
     spots = m.spots
+    first = 2 * SPOTS * frame
     seen = 0
     at = begin
     in_body = False
@@ -113,7 +126,7 @@ def scan_fields(m, buffer, begin, end):
         at += run
         if at == value or at >= end or buffer[at] != SOH:
             return 0
-        spots[2 * slot], spots[2 * slot + 1] = value, at
+        spots[first + 2 * slot], spots[first + 2 * slot + 1] = value, at
         seen |= 1 << slot
         at += 1
     return seen

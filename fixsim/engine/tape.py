@@ -6,7 +6,7 @@ from fixsim.engine.ascii import put_padded
 from fixsim.engine.jit import kernel, leaf
 from fixsim.engine.words import copy_bytes, quotient
 from fixsim.layout import NIL, RECORD_MAGIC
-from fixsim.limits import BATCH_BYTES, BATCH_MARGIN_BYTES, RECORD_HEADER_BYTES
+from fixsim.limits import BATCH_BYTES, BATCH_MARGIN_BYTES, FILLS_BYTES, RECORD_HEADER_BYTES
 
 NS_PER_S = 1_000_000_000
 NS_PER_DAY = 86_400 * NS_PER_S
@@ -33,8 +33,14 @@ def set_time(m, now_ns, digits):
 
 @leaf
 def has_tape_room(m):
-    """May another frame be taken, or another fill reported, before the batch must be sealed?"""
+    """May another frame be taken before the batch must be sealed?"""
     return m.tape[0]["used"] + BATCH_MARGIN_BYTES <= BATCH_BYTES
+
+
+@leaf
+def has_fill_room(m):
+    """May another fill of an order be reported before the batch should be sealed?"""
+    return m.tape[0]["used"] <= FILLS_BYTES
 
 
 @leaf

@@ -21,6 +21,8 @@ BYTE = ir.IntType(8)
 ONES = 0x0101010101010101
 HIGH_BITS = -0x7F7F7F7F7F7F7F80  # 0x80 in each byte
 LOW_BITS = 0x7F7F7F7F7F7F7F7F
+#: What a processor fetches from memory at once.
+CACHE_LINE_BYTES = 64
 #: CRC32C's polynomial, bits reversed.
 CRC_POLYNOMIAL = 0x82F63B78
 #: Lowest and highest byte a value may have on the fast door: printable, and no blank.
@@ -79,6 +81,10 @@ def as_array(table):
 def quotient(value, divisor):
     """`value // divisor`, neither negative."""
     return value // divisor
+
+
+def send_for(table, row):
+    """Have row `row` of a table on its way from memory while something else is done. It need not be there."""
 
 
 def _crc_table():
@@ -175,6 +181,26 @@ def _lower_plain_run(context, builder, sig, args):
     high = builder.add(builder.and_(word, constant(LOW_BITS)), constant(ONES * (0x7F - PRINTABLE_MAX)))
     odd = builder.and_(builder.or_(builder.or_(low, high), word), constant(HIGH_BITS))
     return builder.lshr(builder.cttz(odd, ir.Constant(ir.IntType(1), 0)), constant(3))
+
+
+@type_callable(send_for)
+def _type_send_for(context):
+    return lambda table, row: types.none
+
+
+@lower_builtin(send_for, TableType, types.Integer)
+def _lower_send_for(context, builder, sig, args):
+    """A prefetch for each cache line the row may lie in."""
+    size = row_bytes(sig.args[0])
+    first = builder.mul(_to_word(context, builder, sig.args[1], args[1]), ir.Constant(WORD, size))
+    pointer = _byte_pointer(context, builder, sig.args[0], args[0], first)
+    flag = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), flag, flag, flag])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    for at in sorted({*range(0, size, CACHE_LINE_BYTES), size - 1}):
+        place = builder.gep(pointer, [ir.Constant(WORD, at)])
+        builder.call(prefetch, [place, ir.Constant(flag, 0), ir.Constant(flag, 3), ir.Constant(flag, 1)])
+    return context.get_dummy_value()
 
 
 @type_callable(quotient)

@@ -253,6 +253,7 @@ NOT_STATE: Final = {
     "Machine.tape": _TURN,
     "Machine.batch": _TURN,
     "Machine.words": _TURN,
+    "Machine.frames": _TURN,
     "Machine.spots": _TURN,
     "Machine.touched": _TURN,
     "Machine.said": _TURN,

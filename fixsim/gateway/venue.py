@@ -134,6 +134,7 @@ def _turn(
     """The heavy half: kernels, recovery, the loop."""
     found = opened()
     stack.callback(found.writer.close)
+    from fixsim.engine.machine import SCATTERED_TABLES
     from fixsim.gateway.server import Server, raise_descriptor_limit
 
     raise_descriptor_limit()
@@ -144,6 +145,8 @@ def _turn(
         LOGGER.warning("%s", note)
     server = Server(found, Clock(found.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
     server.stop_on_signals()
+    if plan.config.process.populate:
+        populate(found.exchange.machine.tables(), SCATTERED_TABLES)
     server.open()
     announce(
         f"fixsim ready fix {shown_address(listener)} data {plan.data_dir} "
@@ -151,8 +154,6 @@ def _turn(
     )
     readers.check(time.time_ns())
     calm_collector()
-    if plan.config.process.populate:
-        populate(found.exchange.machine.tables().values())
     server.run()
 
 

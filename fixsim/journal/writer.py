@@ -12,6 +12,7 @@ and a closing seal.
 
 import errno
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NoReturn
@@ -21,7 +22,7 @@ import numpy as np
 
 from fixsim import limits
 from fixsim.errors import JournalError, JournalFull
-from fixsim.journal.disk import Disk
+from fixsim.journal.disk import Disk, never
 from fixsim.journal.reader import Reader, Tail
 from fixsim.journal.record import HEADER, SEAL_BODY, SEAL_RECORD_BYTES, Octets, segment_record
 from fixsim.journal.segments import (
@@ -51,6 +52,9 @@ def journal_error(error: OSError, what: str, position: int) -> JournalError:
 
 class Ahead:
     """A segment file on its way: created and filled with zeros beside the writer, under a name nobody reads.
+
+    The filling gives way to the writer, and ends when the file is needed: space on the disk is reserved by then, and a busy
+    writer brings in the rest of the memory no slower than the filling would.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Ahead:
         self._disk, self._size, self._sync = disk, size, sync
         self._path = unfinished_path(directory, first)
         self._descriptor = NIL
+        self._needed = False
         #: Returns when the thread has done what it could.
         self.wait = disk.background(self._prepare)
 
@@ -70,14 +75,15 @@ class Ahead:
             self._before.wait()
             self._before = None
         try:
-            self._descriptor = prepared(self._disk, self._path, self._size, self._sync)
+            self._descriptor = prepared(self._disk, self._path, self._size, self._sync, lambda: self._needed)
         except OSError:
             self._descriptor = NIL  # tried again where the error can be told
 
-    def take(self) -> int:
-        """The descriptor, waiting for it if need be; what the thread could not do is tried once more. Raises
-        OSError.
+    def take(self, *, filled: bool) -> int:
+        """The descriptor, waiting for it if need be, and for all of the filling if it is to be `filled`; what the thread could
+        not do is tried once more. Raises OSError.
         """
+        self._needed = not filled
         self.wait()
         if self._descriptor == NIL:
             self._descriptor = prepared(self._disk, self._path, self._size, self._sync)
@@ -86,6 +92,7 @@ class Ahead:
 
     def drop(self) -> None:
         """Not needed any more."""
+        self._needed = True
         self.wait()
         if self._descriptor != NIL:
             self._disk.close(self._descriptor)
@@ -93,13 +100,13 @@ class Ahead:
         self._disk.unlink(self._path)
 
 
-def prepared(disk: Disk, path: Path, size: int, sync: bool) -> int:
-    """A new file of `size` zeros, open for writing, on the disk already if `sync`. Raises OSError, leaving
-    nothing behind.
+def prepared(disk: Disk, path: Path, size: int, sync: bool, enough: Callable[[], bool] = never) -> int:
+    """A new file of `size` zeros, open for writing: in memory until it is `enough`, or all on the disk already if `sync`.
+    Raises OSError, leaving nothing behind.
     """
     descriptor = disk.create(path)
     try:
-        disk.fill(descriptor, size)
+        disk.fill(descriptor, size, enough=never if sync else enough)
         if sync:
             disk.sync(descriptor)
     except OSError:
@@ -375,9 +382,10 @@ class Writer:
             zeros = memoryview(bytes(self._soiled_end - self.position))
             self._disk.write_all(self._descriptor, zeros, self.position - self._first)
             self._soiled_end = self.position
-        if not self._ahead or self._ahead[0].first != first:
+        at_the_start = not self._ahead or self._ahead[0].first != first
+        if at_the_start:
             self._ahead.appendleft(self._prepare(first))
-        descriptor = self._ahead[0].take()
+        descriptor = self._ahead[0].take(filled=at_the_start)
         self._ahead.popleft()
         try:
             self._disk.write_all(descriptor, memoryview(segment_record(first, self.crc)), 0)

@@ -257,6 +257,15 @@ def makers(monkeypatch: pytest.MonkeyPatch) -> int:
     return 900
 
 
+@pytest.fixture
+def swept(monkeypatch: pytest.MonkeyPatch) -> int:
+    """So many makers that the fills of who sweeps them need several batches."""
+    if not PLAIN:
+        return 4_000
+    monkeypatch.setattr(fixsim.engine.tape, "FILLS_BYTES", 128 << 10)
+    return 900
+
+
 def crowded(stage: Stage, makers: int, tif: bytes = b"0") -> None:
     """One sell order after another at a handful of prices, a few in each batch's worth of bytes."""
     stage.log_on("ALPHA", "BRAVO")
@@ -272,7 +281,8 @@ def large_config() -> Config:
     return small_config(orders=40_000, clordid_memory=400_000)
 
 
-def test_a_sweep_larger_than_a_batch_goes_on_in_the_next_ones_and_replays(makers: int) -> None:
+def test_a_sweep_larger_than_a_batch_goes_on_in_the_next_ones_and_replays(swept: int) -> None:
+    makers = swept
     stage = Stage(large_config())
     crowded(stage, makers)
     before = len(stage.writer.batches)
@@ -290,12 +300,12 @@ def test_a_sweep_larger_than_a_batch_goes_on_in_the_next_ones_and_replays(makers
     assert state_digest(rehearsed(stage.writer.batches)) == state_digest(stage.exchange)
 
 
-def test_a_sweep_that_a_cut_journal_leaves_half_done_is_finished_at_the_start(makers: int) -> None:
+def test_a_sweep_that_a_cut_journal_leaves_half_done_is_finished_at_the_start(swept: int) -> None:
     config = large_config()
     stage = Stage(config)
-    crowded(stage, makers)
+    crowded(stage, swept)
     before = len(stage.writer.batches)
-    whole = stage.say("BRAVO", limit(b"sweep", b"1", makers, b"11.00"))
+    whole = stage.say("BRAVO", limit(b"sweep", b"1", swept, b"11.00"))
     for kept in range(before + 1, len(stage.writer.batches)):
         writer = MemoryWriter(stage.writer.batches[kept][0])
         again = Stage(config, writer, stage.writer.batches[:kept], now_ns=stage.now_ns)

@@ -1,5 +1,7 @@
 """Where processes run and what sockets are like: the configuration, as the system shows it afterwards."""
 
+import ctypes
+import mmap
 import os
 import socket
 import subprocess
@@ -8,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from stage import running, small
@@ -16,7 +19,7 @@ from test_serve import LOAD, run, served
 from fixsim.config import CpuAffinity, Process, StreetSettings, packaged
 from fixsim.errors import UsageError
 from fixsim.gateway.acceptor import SO_BUSY_POLL, bind, set_options
-from fixsim.gateway.placement import HUGE_PAGES_VARIABLE, check_affinity, place_child, processors
+from fixsim.gateway.placement import HUGE_PAGES_VARIABLE, check_affinity, place_child, populate, processors
 from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.journal.disk import Disk
 from fixsim.layout import NEVER
@@ -59,6 +62,31 @@ def test_a_processor_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not let"):
         check_affinity(CpuAffinity(exchange=(0,)), frozenset())
     check_affinity(CpuAffinity(), frozenset())
+
+
+def resident(table: np.ndarray) -> int:
+    """Bytes of a table that the system has brought in."""
+    libc = ctypes.CDLL(None)
+    first = -(-table.ctypes.data // mmap.PAGESIZE)
+    pages = (table.ctypes.data + table.nbytes) // mmap.PAGESIZE - first
+    there = (ctypes.c_ubyte * pages)()
+    assert libc.mincore(ctypes.c_void_p(first * mmap.PAGESIZE), ctypes.c_size_t(pages * mmap.PAGESIZE), there) == 0
+    return sum(byte & 1 for byte in there) * mmap.PAGESIZE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="madvise(2) with MADV_POPULATE_WRITE is Linux's")
+def test_what_the_first_orders_use_is_there_before_the_first_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {name: np.zeros(32 << 20, np.uint8) for name in ("rows", "index")}
+    started: list[threading.Thread] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("fixsim.gateway.placement.FIRST_BYTES", 4 << 20)
+        patch.setattr(threading.Thread, "start", lambda thread: started.append(thread))
+        populate(tables, ("index",))
+    assert resident(tables["index"]) > 31 << 20
+    assert 4 << 20 <= resident(tables["rows"]) < 8 << 20
+    started[0].start()
+    started[0].join()
+    assert resident(tables["rows"]) > 31 << 20
 
 
 def test_helpers_do_not_run_where_the_loop_does() -> None:

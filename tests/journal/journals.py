@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixsim.journal.disk import Disk
+from fixsim.journal.disk import Disk, never
 from fixsim.journal.reader import Reader
 from fixsim.journal.record import SEAL_RECORD_BYTES, pack, records
 from fixsim.journal.writer import Writer
@@ -69,6 +69,8 @@ class FaultyDisk(Disk):
         self.faults = list(faults)
         self.calls: list[str] = []
         self.pwrite_bytes_max = 1 << 30
+        #: Whether zeros were enough, as each segment was asked for them.
+        self.enough: list[bool] = []
 
     def _meet(self, method: str) -> Fault | None:
         self.calls.append(method)
@@ -93,8 +95,9 @@ class FaultyDisk(Disk):
             raise OSError(fault.error, os.strerror(fault.error))
         return super().pwrite(descriptor, view[: self.pwrite_bytes_max], offset)
 
-    def fill(self, descriptor: int, size: int, begin: int = 0) -> None:
+    def fill(self, descriptor: int, size: int, begin: int = 0, enough: Callable[[], bool] = never) -> None:
         self._fail("fill")
+        self.enough.append(enough())
         os.ftruncate(descriptor, size)
 
     def create(self, path: Path) -> int:

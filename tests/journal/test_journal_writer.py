@@ -65,6 +65,34 @@ def test_the_next_segment_is_there_before_it_is_needed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [f"{0:020d}.fixj"]
 
 
+@pytest.mark.parametrize(("durability", "enough"), [("os", True), ("sync", False)])
+def test_a_segment_that_is_needed_is_used_before_it_is_full_of_zeros(tmp_path, durability, enough):
+    disk = FaultyDisk()
+    writer = open_writer(tmp_path, disk=disk, durability=durability)
+    while not writer._ahead[0].first > 8192:  # nobody waited for the second one
+        append(writer, [b"x" * 200])
+    assert disk.enough == [False, enough], "the first is filled before anything is said; sync needs what it writes to be there"
+
+
+def test_a_segment_that_nobody_needs_yet_is_filled(tmp_path):
+    disk = FaultyDisk()
+    writer = open_writer(tmp_path, disk=disk)
+    writer._ahead[0].wait()
+    assert disk.enough == [False, False]
+
+
+def test_zeros_that_are_not_written_are_read_where_space_can_be_reserved(tmp_path):
+    from fixsim.journal.disk import FILL_CHUNK, Disk
+
+    disk = Disk()
+    path: Path = tmp_path / "segment"
+    asked: list[bool] = []
+    descriptor = disk.create(path)
+    disk.fill(descriptor, 5 * len(FILL_CHUNK), enough=lambda: bool(asked) or asked.append(True))
+    disk.close(descriptor)
+    assert path.read_bytes() == bytes(5 * len(FILL_CHUNK))
+
+
 def test_an_empty_batch_is_not_written(tmp_path):
     writer = open_writer(tmp_path)
     begin = writer.begin_batch()
@@ -264,7 +292,7 @@ def test_the_real_disk_fills_segments_with_zeros_with_and_without_fallocate(tmp_
     disk = Disk()
     path: Path = tmp_path / "segment"
     descriptor = disk.create(path)
-    disk.fill(descriptor, 300_000)
+    disk.fill(descriptor, 300_000, enough=lambda: True)
     disk.sync(descriptor)
     disk.sync_directory(tmp_path)
     disk.close(descriptor)

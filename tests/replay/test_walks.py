@@ -106,10 +106,9 @@ def test_a_forged_report_is_found_by_each_walk_at_the_same_record(
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_a_sweep_over_several_batches_is_walked(walk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    makers = 700 if PLAIN else 16_000
-    if PLAIN:
-        for module in (fixsim.engine.tape, fixsim.exchange.tape):
-            monkeypatch.setattr(module, "BATCH_BYTES", 384 << 10)
+    makers = 700 if PLAIN else 4_000
+    if PLAIN:  # without compilation batches are made smaller instead
+        monkeypatch.setattr(fixsim.engine.tape, "FILLS_BYTES", 128 << 10)
     else:
         monkeypatch.setattr(recording, "BATCH_BYTES", BATCH_BYTES)
         monkeypatch.setattr(recording, "SEGMENT_BYTES", 24 << 20)

@@ -127,14 +127,13 @@ def limit(name: bytes, side: bytes = b"1", qty: int = 1, price: bytes = b"10.00"
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[int], str]]:
     """A journal with an order that takes several batches: its data directory, where they begin, the state behind it."""
-    makers = 900 if PLAIN else 32_000
+    makers = 900 if PLAIN else 4_000
     data_dir = tmp_path_factory.mktemp("sweep")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recording, "SEGMENT_BYTES", limits.SEGMENT_BYTES)
         patch.setattr(recording, "BATCH_BYTES", limits.BATCH_BYTES)
-        for module in (fixsim.engine.tape, fixsim.exchange.tape):
-            if PLAIN:  # without compilation batches are made smaller instead
-                patch.setattr(module, "BATCH_BYTES", 384 << 10)
+        if PLAIN:  # without compilation batches are made smaller instead
+            patch.setattr(fixsim.engine.tape, "FILLS_BYTES", 128 << 10)
         stage = Recording(data_dir, LARGE)
         stage.log_on("ALPHA", "BRAVO")
         for number in range(makers):
