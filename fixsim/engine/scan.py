@@ -9,7 +9,7 @@ import numpy as np
 from fixsim.engine.ascii import byte_sum
 from fixsim.engine.jit import kernel, leaf
 from fixsim.engine.machine import SPOTS
-from fixsim.engine.words import load_word, plain_run
+from fixsim.engine.words import HIGH_BITS, load_word, plain_run
 from fixsim.layout import NIL
 
 SOH = 1
@@ -20,6 +20,10 @@ PREFIX = b"8=FIX.4.4\x019="
 PREFIX_BYTES = len(PREFIX)
 PREFIX_WORD = int.from_bytes(PREFIX[:8], "little")
 PREFIX_REST = int.from_bytes(PREFIX[8:], "little")
+#: A time of day as a word, where its colons lie, and what added to a byte shows in its highest bit that it is above nine.
+MIDNIGHT = int.from_bytes(b"00:00:00", "little")
+COLONS = int.from_bytes(b"\0\0\xff\0\0\xff\0\0", "little")
+ABOVE_NINE = 0x7676767676767676
 #: Shortest stretch worth a look.
 FRAME_BYTES_MIN = 60
 
@@ -176,14 +180,6 @@ def read_decimal(buffer, begin, end, decimals):
 
 
 @kernel
-def two_digits(buffer, at):
-    """A number of two digits, 100 for anything else."""
-    if buffer[at] < ZERO or buffer[at] > NINE or buffer[at + 1] < ZERO or buffer[at + 1] > NINE:
-        return 100
-    return (np.int64(buffer[at]) - ZERO) * 10 + np.int64(buffer[at + 1]) - ZERO
-
-
-@kernel
 def time_of_today(m, buffer, begin, end):
     """A UTCTimestamp of the date of the turn, as ns since midnight; -1 for another date or anything odd."""
     if not has_date_of(buffer, begin, end, m.tape[0]["stamp"]):
@@ -214,8 +210,13 @@ def has_date_of(buffer, begin, end, stamp):
 def time_of_day(buffer, begin, end):
     """The time in a UTCTimestamp whose date and length are known to be good, as ns since midnight; -1 for anything odd."""
     length = end - begin
-    hour, minute, second = two_digits(buffer, begin + 9), two_digits(buffer, begin + 12), two_digits(buffer, begin + 15)
-    if hour > 23 or minute > 59 or second > 59 or buffer[begin + 11] != 58 or buffer[begin + 14] != 58:
+    digits = load_word(buffer, begin + 9) ^ MIDNIGHT  # HH:MM:SS is a word: digits become their values, colons nothing
+    if ((digits + ABOVE_NINE) | digits) & HIGH_BITS != 0 or digits & COLONS != 0:
+        return np.int64(-1)
+    hour = (digits & 15) * 10 + ((digits >> 8) & 15)
+    minute = ((digits >> 24) & 15) * 10 + ((digits >> 32) & 15)
+    second = ((digits >> 48) & 15) * 10 + ((digits >> 56) & 15)
+    if hour > 23 or minute > 59 or second > 59:
         return np.int64(-1)
     fraction = np.int64(0)
     if length > 17:
