@@ -149,7 +149,8 @@ def peers(found: Found) -> str:
 
 
 def _ratio(ours: Found, theirs: Found) -> str:
-    return f" (fixsim: {ours['median'] / theirs['median']:.2g} times)"
+    ratio = ours["median"] / theirs["median"]
+    return f" (fixsim: {ratio:,.0f} times)" if ratio >= 100 else f" (fixsim: {ratio:.2g} times)"
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Found], str]]] = {

@@ -1,6 +1,6 @@
 """Where the time of one order goes: layers that add up to the end-to-end figure.
 
-Kernels are timed one on top of the other, the exchange above them with a real journal, the gateway and the system calls by the
+Kernels are timed one on top of the other, the journal by a real one, the loop around them and the system calls by the
 processor time of the real process. What is left of the wall clock is the time in which the process waited. Nothing is scaled: a
 layer that is the difference of two measurements carries the noise of both, and may even be below zero.
 """
@@ -29,6 +29,7 @@ def measure_layers(plan: Plan, wire: dict[str, Any]) -> dict[str, Any]:
     reported = door["reported"] - door["empty"]
     book, record = door["book"] - door["empty"], door["record"] - door["scan"]
     written = min(inside["journal"], inside["system"])
+    sealed = inside["journal"] - written
     rows = [
         ("scan", door["scan"], "BeginString, BodyLength, CheckSum, where each field lies"),
         ("admit", door["all"] - door["scan"] - record - reported, "session, numbers, instrument, ids"),
@@ -36,8 +37,7 @@ def measure_layers(plan: Plan, wire: dict[str, Any]) -> dict[str, Any]:
         ("report", door["reported"] - door["book"], "ExecutionReports rendered behind their OUT record"),
         ("tape", record, "the IN record"),
         ("journal", inside["journal"], "seal, CRC, one write"),
-        ("turn", inside["all"] - inside["journal"] - door["all"], "the exchange around the kernels: what is owed to whom"),
-        ("gateway", user - (inside["all"] - written), "the loop around the exchange"),
+        ("loop", user - door["all"] - sealed, "what is left of the process's own time: whose turn it is, what is owed to whom"),
         ("system calls", system - written, "receive, send, wait; not the journal's write"),
         ("waiting", wall - user - system, "the process had nothing to do, or no processor"),
     ]

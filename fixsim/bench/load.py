@@ -9,6 +9,7 @@ back to Python after at most `TURNS` turns, so that signals are heard.
 """
 
 import contextlib
+import mmap
 import platform
 import select
 import socket
@@ -383,7 +384,9 @@ def logged_on(port: int, frames: Frames, venue: bytes, reports: int, memory_byte
     sessions = len(frames.first) - 1
     room = max(LINE_BYTES_MIN, min(REPORT_BYTES * (reports + 100), memory_bytes) // sessions)
     lines, waiter = np.zeros(sessions, LINE), Waiter(sessions)
-    client = Client(frames, lines, waiter, np.empty(room * sessions, np.uint8), [], np.zeros(3, np.int64))
+    inbox = np.empty(room * sessions, np.uint8)
+    inbox[:: mmap.PAGESIZE] = 0  # its memory is there before any clock starts
+    client = Client(frames, lines, waiter, inbox, [], np.zeros(3, np.int64))
     try:
         for session in range(sessions):
             line, early = _log_on(port, session, venue, now_stamp())

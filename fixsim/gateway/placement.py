@@ -5,7 +5,8 @@ import ctypes
 import mmap
 import os
 import threading
-from collections.abc import Container, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from fixsim.config import CpuAffinity, Process
@@ -16,8 +17,13 @@ from fixsim.journal.disk import Disk
 MADV_POPULATE_WRITE: Final = 23
 #: Fetched at once: a huge page, a millisecond where memory comes from a host.
 PIECE_BYTES: Final = 2 << 20
-#: Of each array so much is fetched before the first order: a hundred thousand orders and their ids, a tenth of a second.
-FIRST_BYTES: Final = 16 << 20
+#: How many pauses of a busy loop's follow it.
+PIECE_PAUSES: Final = 10
+#: Of each array so much is fetched before the first order: three hundred thousand orders and their ids, a fifth of a second.
+FIRST_BYTES: Final = 32 << 20
+#: A loop that has turned so short a time ago is busy, s; then work in the background pauses after each piece, s.
+CALM_S: Final = 0.02
+PAUSE_S: Final = 0.01
 #: What numpy asks before it makes its first large array.
 HUGE_PAGES_VARIABLE: Final = "NUMPY_MADVISE_HUGEPAGE"
 
@@ -62,32 +68,54 @@ def leave_the_loop() -> None:
             os.sched_setaffinity(0, Disk.background_cpus)
 
 
-def populate(tables: Mapping[str, Any], scattered: Container[str] = ()) -> None:
+class Patience:
+    """How long work in the background should pause after a piece of it: the loop comes first.
+
+    Priority alone does not do it. A processor that brings in memory is in the system's hands until the piece is there, a
+    millisecond or two for a huge page, and a loop that becomes ready meanwhile waits for it.
+    """
+
+    def __init__(self, tape: Any) -> None:
+        """`tape` is the machine's row with the time of the last turn."""
+        self._tape = tape
+        self._seen, self._changed_s = 0, 0.0
+
+    def __call__(self) -> float:
+        """Seconds to pause."""
+        seen, now_s = int(self._tape["now_ns"]), time.monotonic()
+        if seen != self._seen:
+            self._seen, self._changed_s = seen, now_s
+        return PAUSE_S if now_s - self._changed_s < CALM_S else 0.0
+
+
+def populate(tables: Mapping[str, Any], scattered: Container[str], pause_s: Callable[[], float]) -> None:
     """Fetch the memory of arrays from the system; where that is not possible it comes as it is used.
 
     What the first hundred thousand orders use is there when this returns: the beginning of each array, and all of those whose
-    rows are used in no order (`scattered`). The rest is fetched by a thread beside the loop, which is as nice as can be: an
-    exchange that is busy from its first second on comes first. All arrays begin together, because they fill up together.
+    rows are used in no order (`scattered`). The rest is fetched by a thread beside the loop, which is as nice as can be and
+    pauses between its pieces: an exchange that is busy from its first second on comes first. All arrays begin together,
+    because they fill up together.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "madvise") or not hasattr(mmap, "PAGESIZE"):
         return
     pieces = sorted(piece for name, table in tables.items() for piece in _pieces(table, name in scattered))
 
-    def fetch(wanted: Iterable[tuple[int, int, int]]) -> None:
-        # piece by piece: the system keeps the address space to itself meanwhile, and the loop may want to change it
-        for _, at, length in wanted:
-            libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(length), MADV_POPULATE_WRITE)
+    def fetch(at: int, length: int) -> None:
+        libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(length), MADV_POPULATE_WRITE)
 
-    def fetch_nicely(wanted: Iterable[tuple[int, int, int]]) -> None:
+    def fetch_rest() -> None:
         leave_the_loop()
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        fetch(wanted)
+        for _, at, length in rest:
+            time.sleep(PIECE_PAUSES * pause_s())
+            fetch(at, length)
 
-    fetch(piece for piece in pieces if piece[0] < FIRST_BYTES)
     rest = [piece for piece in pieces if piece[0] >= FIRST_BYTES]
-    threading.Thread(target=fetch_nicely, args=(rest,), name="populate", daemon=True).start()
+    for _, at, length in pieces[: len(pieces) - len(rest)]:
+        fetch(at, length)
+    threading.Thread(target=fetch_rest, name="populate", daemon=True).start()
 
 
 def _pieces(table: Any, scattered: bool) -> Iterator[tuple[int, int, int]]:

@@ -21,9 +21,10 @@ from fixsim.gateway.clock import Clock
 from fixsim.gateway.collector import calm_collector
 from fixsim.gateway.directory import claim
 from fixsim.gateway.log import LOGGER
-from fixsim.gateway.placement import check_affinity, pin_loop, populate, processors
+from fixsim.gateway.placement import Patience, check_affinity, pin_loop, populate, processors
 from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.gateway.transport import tls_context
+from fixsim.journal.disk import Disk
 from fixsim.layout import NIL
 
 if TYPE_CHECKING:
@@ -145,8 +146,9 @@ def _turn(
         LOGGER.warning("%s", note)
     server = Server(found, Clock(found.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
     server.stop_on_signals()
+    Disk.pause_s = Patience(found.exchange.machine.tape[0])
     if plan.config.process.populate:
-        populate(found.exchange.machine.tables(), SCATTERED_TABLES)
+        populate(found.exchange.machine.tables(), SCATTERED_TABLES, Disk.pause_s)
     server.open()
     announce(
         f"fixsim ready fix {shown_address(listener)} data {plan.data_dir} "

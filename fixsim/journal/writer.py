@@ -11,6 +11,7 @@ and a closing seal.
 """
 
 import errno
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -66,7 +67,7 @@ class Ahead:
         self._disk, self._size, self._sync = disk, size, sync
         self._path = unfinished_path(directory, first)
         self._descriptor = NIL
-        self._needed = False
+        self._needed = threading.Event()
         #: Returns when the thread has done what it could.
         self.wait = disk.background(self._prepare)
 
@@ -75,15 +76,20 @@ class Ahead:
             self._before.wait()
             self._before = None
         try:
-            self._descriptor = prepared(self._disk, self._path, self._size, self._sync, lambda: self._needed)
+            self._descriptor = prepared(self._disk, self._path, self._size, self._sync, self._is_enough)
         except OSError:
             self._descriptor = NIL  # tried again where the error can be told
+
+    def _is_enough(self) -> bool:
+        """Is the file needed now? Looking pauses as long as the writer is busy."""
+        return self._needed.wait(self._disk.pause_s())
 
     def take(self, *, filled: bool) -> int:
         """The descriptor, waiting for it if need be, and for all of the filling if it is to be `filled`; what the thread could
         not do is tried once more. Raises OSError.
         """
-        self._needed = not filled
+        if not filled:
+            self._needed.set()
         self.wait()
         if self._descriptor == NIL:
             self._descriptor = prepared(self._disk, self._path, self._size, self._sync)
@@ -92,7 +98,7 @@ class Ahead:
 
     def drop(self) -> None:
         """Not needed any more."""
-        self._needed = True
+        self._needed.set()
         self.wait()
         if self._descriptor != NIL:
             self._disk.close(self._descriptor)

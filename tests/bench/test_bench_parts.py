@@ -22,7 +22,7 @@ from fixsim.config import load, packaged
 
 PATH = packaged("load.toml")
 PLAN = Plan(load(PATH), str(PATH), orders=600, rounds=1, database_url="none")
-LAYERS = ["scan", "admit", "book", "report", "tape", "journal", "turn", "gateway", "system calls", "waiting"]
+LAYERS = ["scan", "admit", "book", "report", "tape", "journal", "loop", "system calls", "waiting"]
 
 
 @pytest.mark.parametrize("flow", ["resting", "mix", "cross"])

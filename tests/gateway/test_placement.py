@@ -19,7 +19,16 @@ from test_serve import LOAD, run, served
 from fixsim.config import CpuAffinity, Process, StreetSettings, packaged
 from fixsim.errors import UsageError
 from fixsim.gateway.acceptor import SO_BUSY_POLL, bind, set_options
-from fixsim.gateway.placement import HUGE_PAGES_VARIABLE, check_affinity, place_child, populate, processors
+from fixsim.gateway.placement import (
+    CALM_S,
+    HUGE_PAGES_VARIABLE,
+    PAUSE_S,
+    Patience,
+    check_affinity,
+    place_child,
+    populate,
+    processors,
+)
 from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.journal.disk import Disk
 from fixsim.layout import NEVER
@@ -74,6 +83,22 @@ def resident(table: np.ndarray) -> int:
     return sum(byte & 1 for byte in there) * mmap.PAGESIZE
 
 
+def test_work_in_the_background_pauses_while_the_loop_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 5.0
+    monkeypatch.setattr("fixsim.gateway.placement.time.monotonic", lambda: now_s)
+    tape = {"now_ns": 7}
+    patience = Patience(tape)
+    assert patience() == PAUSE_S, "it has just turned, for all that is known"
+    now_s += 1.01 * CALM_S
+    assert patience() == 0.0
+    tape["now_ns"] = 8
+    assert patience() == PAUSE_S
+    now_s += CALM_S / 2
+    assert patience() == PAUSE_S
+    now_s += 0.51 * CALM_S
+    assert patience() == 0.0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="madvise(2) with MADV_POPULATE_WRITE is Linux's")
 def test_what_the_first_orders_use_is_there_before_the_first_order(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = {name: np.zeros(32 << 20, np.uint8) for name in ("rows", "index")}
@@ -81,7 +106,7 @@ def test_what_the_first_orders_use_is_there_before_the_first_order(monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr("fixsim.gateway.placement.FIRST_BYTES", 4 << 20)
         patch.setattr(threading.Thread, "start", lambda thread: started.append(thread))
-        populate(tables, ("index",))
+        populate(tables, ("index",), lambda: 0.0)
     assert resident(tables["index"]) > 31 << 20
     assert 4 << 20 <= resident(tables["rows"]) < 8 << 20
     started[0].start()
