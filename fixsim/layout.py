@@ -464,12 +464,10 @@ TAPE: Final = np.dtype(
     ]
 )
 
-#: A frame that was understood and not yet carried out: scratch of the fast door. Places are offsets in the buffer it lies in.
+#: A frame that was understood and not yet carried out: scratch of the fast door.
 FRAME: Final = np.dtype(
     [
-        ("body", "<i8"),  # first byte that BodyLength(9) counts
-        ("stop", "<i8"),  # the byte behind the last it counts
-        ("end", "<i8"),  # the byte behind the frame
+        ("end", "<i8"),  # the byte behind it, in the buffer it lies in
         ("msg_type", "<i8"),
         ("seen", "<i8"),  # bits of the slots of the fields that are there
         ("hash", "<i8"),  # of ClOrdID(11)

@@ -57,7 +57,7 @@ def understand(m, session, buffer, begin, end, max_length, frame):
     if length > TEXT_BYTES_MAX:
         return False
     row = m.frames[frame]
-    row["body"], row["stop"], row["end"], row["msg_type"], row["seen"] = body, stop, behind, msg_type, seen
+    row["end"], row["msg_type"], row["seen"] = behind, msg_type, seen
     row["hash"], row["orig_hash"] = name_hash(session, buffer, at, length), NIL
     if msg_type != D:
         at = scan.spot(m, frame, scan.ORIG_CL_ORD_ID)

@@ -17,13 +17,13 @@ from fixsim.journal.disk import Disk
 MADV_POPULATE_WRITE: Final = 23
 #: Fetched at once: a huge page, a millisecond where memory comes from a host.
 PIECE_BYTES: Final = 2 << 20
-#: How many pauses of a busy loop's follow it.
-PIECE_PAUSES: Final = 10
+#: How many pauses of work in the background precede it.
+PIECE_PAUSES: Final = 50
 #: Of each array so much is fetched before the first order: three hundred thousand orders and their ids, a fifth of a second.
 FIRST_BYTES: Final = 32 << 20
 #: A loop that has turned so short a time ago is busy, s; then work in the background pauses after each piece, s.
 CALM_S: Final = 0.02
-PAUSE_S: Final = 0.01
+PAUSE_S: Final = 0.002
 #: What numpy asks before it makes its first large array.
 HUGE_PAGES_VARIABLE: Final = "NUMPY_MADVISE_HUGEPAGE"
 
@@ -91,10 +91,10 @@ class Patience:
 def populate(tables: Mapping[str, Any], scattered: Container[str], pause_s: Callable[[], float]) -> None:
     """Fetch the memory of arrays from the system; where that is not possible it comes as it is used.
 
-    What the first hundred thousand orders use is there when this returns: the beginning of each array, and all of those whose
-    rows are used in no order (`scattered`). The rest is fetched by a thread beside the loop, which is as nice as can be and
-    pauses between its pieces: an exchange that is busy from its first second on comes first. All arrays begin together,
-    because they fill up together.
+    What the first three hundred thousand orders use is there when this returns: the beginning of each array, and all of
+    those whose rows are used in no order (`scattered`). The rest is fetched by a thread beside the loop, which is as nice as
+    can be and pauses between its pieces: an exchange that is busy from its first second on comes first. All arrays begin
+    together, because they fill up together.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "madvise") or not hasattr(mmap, "PAGESIZE"):

@@ -24,7 +24,7 @@ from fixsim.gateway.log import LOGGER
 from fixsim.gateway.placement import Patience, check_affinity, pin_loop, populate, processors
 from fixsim.gateway.supervisor import Readers, Supervisor
 from fixsim.gateway.transport import tls_context
-from fixsim.journal.disk import Disk
+from fixsim.journal.disk import Disk, at_once
 from fixsim.layout import NIL
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def _turn(
     server = Server(found, Clock(found.exchange.tape.now_ns), listener, context, plan.data_dir, readers, plan.config_path)
     server.stop_on_signals()
     Disk.pause_s = Patience(found.exchange.machine.tape[0])
+    stack.callback(setattr, Disk, "pause_s", staticmethod(at_once))
     if plan.config.process.populate:
         populate(found.exchange.machine.tables(), SCATTERED_TABLES, Disk.pause_s)
     server.open()

@@ -34,7 +34,7 @@ class Disk:
 
     #: Processors for work in the background when the loop has its own; empty for where the owner runs.
     background_cpus: ClassVar[frozenset[int]] = frozenset()
-    #: How long work in the background pauses after each piece, s.
+    #: How long work in the background pauses before each piece, s.
     pause_s: Callable[[], float] = staticmethod(at_once)
 
     def create(self, path: Path) -> int:

@@ -54,8 +54,8 @@ def journal_error(error: OSError, what: str, position: int) -> JournalError:
 class Ahead:
     """A segment file on its way: created and filled with zeros beside the writer, under a name nobody reads.
 
-    The filling gives way to the writer, and ends when the file is needed: space on the disk is reserved by then, and a busy
-    writer brings in the rest of the memory no slower than the filling would.
+    The filling gives way to the writer, and ends when the file is needed: space on the disk is reserved by then, and the writer
+    brings in the rest of the memory as it goes. What is to be on the disk (`sync`) is filled to the end.
     """
 
     def __init__(
@@ -81,8 +81,9 @@ class Ahead:
             self._descriptor = NIL  # tried again where the error can be told
 
     def _is_enough(self) -> bool:
-        """Is the file needed now? Looking pauses as long as the writer is busy."""
-        return self._needed.wait(self._disk.pause_s())
+        """Is the file needed as it is? Looking pauses while the writer is busy with another one."""
+        needed = self._needed.wait(self._disk.pause_s())
+        return needed and not self._sync
 
     def take(self, *, filled: bool) -> int:
         """The descriptor, waiting for it if need be, and for all of the filling if it is to be `filled`; what the thread could
@@ -107,12 +108,12 @@ class Ahead:
 
 
 def prepared(disk: Disk, path: Path, size: int, sync: bool, enough: Callable[[], bool] = never) -> int:
-    """A new file of `size` zeros, open for writing: in memory until it is `enough`, or all on the disk already if `sync`.
-    Raises OSError, leaving nothing behind.
+    """A new file of `size` zeros, open for writing: in memory until it is `enough`, on the disk already if `sync`. Raises
+    OSError, leaving nothing behind.
     """
     descriptor = disk.create(path)
     try:
-        disk.fill(descriptor, size, enough=never if sync else enough)
+        disk.fill(descriptor, size, enough=enough)
         if sync:
             disk.sync(descriptor)
     except OSError:
@@ -388,10 +389,10 @@ class Writer:
             zeros = memoryview(bytes(self._soiled_end - self.position))
             self._disk.write_all(self._descriptor, zeros, self.position - self._first)
             self._soiled_end = self.position
-        at_the_start = not self._ahead or self._ahead[0].first != first
-        if at_the_start:
+        unprepared = not self._ahead or self._ahead[0].first != first
+        if unprepared:
             self._ahead.appendleft(self._prepare(first))
-        descriptor = self._ahead[0].take(filled=at_the_start)
+        descriptor = self._ahead[0].take(filled=unprepared)
         self._ahead.popleft()
         try:
             self._disk.write_all(descriptor, memoryview(segment_record(first, self.crc)), 0)

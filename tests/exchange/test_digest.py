@@ -126,6 +126,7 @@ def test_rows_never_used_and_the_batch_do_not_count(stage: Stage) -> None:
         getattr(machine, name)[int(machine.core[0][fresh]) * each :].view("u1")[:] = 255
     machine.batch[:] = 255
     machine.spots[:] = -7
+    machine.frames.view("u1")[:] = 255
     assert state_digest(stage.exchange) == before
 
 

@@ -191,6 +191,30 @@ def test_most_of_a_plain_flow_takes_the_fast_door() -> None:
     assert len(taken) < 0.6 * len(flow)
 
 
+def test_frames_that_come_together_know_of_each_other() -> None:
+    """Several are understood before the first is carried out: what that one changes must hold for the next all the same."""
+    doors = Doors()
+    terms = [(55, b"AAPL"), (54, b"1"), (60, b"20240102-10:00:00"), (38, b"3"), (40, b"2"), (44, b"10.00")]
+    sell = [(tag, {54: b"2", 38: b"50"}.get(tag, value)) for tag, value in terms]
+    said: list[list[Field]] = []
+    for number in range(20):
+        name = b"a%d" % number
+        said.append([(35, b"D"), (11, name), *terms])
+        if number % 4 == 0:
+            said.append([(35, b"F"), (41, name), (11, b"x" + name), *terms[:3]])  # an order entered just before
+            said.append([(35, b"F"), (41, name), (11, b"y" + name), *terms[:3]])  # and gone by now
+        if number % 4 == 1:
+            said.append([(35, b"G"), (41, name), (11, b"b" + name), *terms])
+            said.append([(35, b"F"), (41, b"b" + name), (11, b"x" + name), *terms[:3]])  # by an id that is as new
+        if number % 4 == 2:
+            said.append([(35, b"D"), (11, name), *terms])  # an id that is not new any more
+    said.append([(35, b"D"), (11, b"all"), *sell])
+    said.append([(35, b"F"), (41, b"a3"), (11, b"late"), *terms[:3]])
+    doors.turn([("ALPHA", doors.frame("ALPHA", fields)) for fields in said])
+    bids, asks = doors.fast.books()["AAPL"]
+    assert bids == [] and [order[3] for _, queue in asks for order in queue] == [50 - 10 * 3], "half of them were still there"
+
+
 def test_the_turn_of_the_day_comes_out_the_same() -> None:
     doors = Doors()
     for day in range(3):

@@ -101,7 +101,7 @@ def test_work_in_the_background_pauses_while_the_loop_turns(monkeypatch: pytest.
 
 @pytest.mark.skipif(sys.platform != "linux", reason="madvise(2) with MADV_POPULATE_WRITE is Linux's")
 def test_what_the_first_orders_use_is_there_before_the_first_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = {name: np.zeros(32 << 20, np.uint8) for name in ("rows", "index")}
+    tables = {name: np.frombuffer(mmap.mmap(-1, 32 << 20), np.uint8) for name in ("rows", "index")}  # never used before
     started: list[threading.Thread] = []
     with monkeypatch.context() as patch:
         patch.setattr("fixsim.gateway.placement.FIRST_BYTES", 4 << 20)

@@ -74,6 +74,17 @@ def test_a_segment_that_is_needed_is_used_before_it_is_full_of_zeros(tmp_path, d
     assert disk.enough == [False, enough], "the first is filled before anything is said; sync needs what it writes to be there"
 
 
+@pytest.mark.parametrize("durability", ["os", "sync"])
+def test_filling_pauses_for_a_busy_exchange(tmp_path, durability):
+    disk = FaultyDisk()
+    paused: list[float] = []
+    disk.pause_s = lambda: paused.append(0.001) or 0.001
+    writer = open_writer(tmp_path, disk=disk, durability=durability)
+    before = len(paused)
+    writer._ahead[0].wait()
+    assert len(paused) == before + 1
+
+
 def test_a_segment_that_nobody_needs_yet_is_filled(tmp_path):
     disk = FaultyDisk()
     writer = open_writer(tmp_path, disk=disk)
