@@ -11,6 +11,7 @@ from fixsim.engine import scan
 from fixsim.engine.ahead import D, F, look_ahead
 from fixsim.engine.ascii import put_bytes
 from fixsim.engine.book import HELD, MORE, cancel, enter, has_level_room, has_order_room, replace
+from fixsim.engine.echo import find_echo
 from fixsim.engine.index import find_hashed, has_name_room, same_bytes
 from fixsim.engine.jit import kernel, leaf, part
 from fixsim.engine.levels import MARKET
@@ -128,18 +129,11 @@ def plain_handling(m, buffer, frame):
 
 @kernel
 def echo_of(m, session, buffer, frame):
-    """ECHO row for Account(1): that of the session's last order if it is the same; -2 when the slow door must make one."""
+    """ECHO row for Account(1), NIL when there is none; -2 when the slow door must find or make one."""
     if not has(m, frame, scan.ACCOUNT):
         return np.int64(NIL)
-    echo = np.int64(m.sessions[session]["echo"])
-    if echo == NIL:
-        return np.int64(-2)
-    row = m.echoes[echo]
-    if row["split"] != 0:
-        return np.int64(-2)
-    if not same_text(m, buffer, frame, scan.ACCOUNT, row["text"], 2, np.int64(row["length"]) - 3):
-        return np.int64(-2)
-    return echo
+    begin = spot(m, frame, scan.ACCOUNT)
+    return find_echo(m, session, buffer, begin, spot_end(m, frame, scan.ACCOUNT) - begin)
 
 
 @kernel
@@ -211,6 +205,8 @@ def take_frame(m, session, buffer, begin, frame, tolerance_ns):
         if echo == -2 or not has_order_room(m) or not admits_order(m, session, echo, book, side, kind, tif, price, lots):
             return SLOW
         record_frame(m, session, buffer, begin, frame)
+        if echo != NIL:
+            m.sessions[session]["echo"] = echo
         return 10 + enter(m, session, book, side, kind, tif, price, lots, echo, buffer, begin_id, length)
     slot = own_open_order(m, session, buffer, frame, book, side)
     if slot == NIL or np.int64(m.orders[slot]["ord_type"]) != kind or not admits_replace(m, slot, price, lots):

@@ -30,6 +30,8 @@ from fixsim.limits import BATCH_BYTES
 
 #: Fields the scan knows.
 SPOTS = 16
+#: Accounts that the fast door knows at once: a power of two.
+ECHO_PLACES = 4_096
 #: Frames that are understood before the first of them is carried out.
 FRAMES_AHEAD = 16
 
@@ -66,6 +68,7 @@ TABLES: dict[str, np.dtype[Any]] = {
     "words": np.dtype(np.int64),  # the same memory, by eight bytes
     "touched": np.dtype(np.int32),  # SESSION rows to which the batch says something, in the order it began to
     "said": np.dtype(np.int32),  # how many messages, by SESSION row
+    "echo_places": np.dtype(np.int32),  # scratch: ECHO row + 1 of accounts that were met lately
     "frames": FRAME,  # scratch of the fast door: what was understood and not carried out yet
     "spots": np.dtype(np.int64),  # where each value of each of them begins and ends
 }
@@ -119,6 +122,7 @@ class Machine(TableSet):
     words: npt.NDArray[np.int64]
     touched: npt.NDArray[np.int32]
     said: npt.NDArray[np.int32]
+    echo_places: npt.NDArray[np.int32]
     frames: Table
     spots: npt.NDArray[np.int64]
 
@@ -207,6 +211,7 @@ def new_machine(sizes: Sizes) -> Machine:
             "words": (BATCH_BYTES + (2 << 20)) // 8,
             "touched": sizes.sessions,
             "said": sizes.sessions,
+            "echo_places": ECHO_PLACES,
             "frames": FRAMES_AHEAD,
             "spots": 2 * SPOTS * FRAMES_AHEAD,
         }

@@ -7,6 +7,7 @@ import numpy as np
 
 from fixsim.engine import book as engine_book
 from fixsim.engine import memory as engine_memory
+from fixsim.engine.echo import place_of_account
 from fixsim.engine.index import find_name, name_rows
 from fixsim.engine.machine import Machine
 from fixsim.errors import BusinessRejection
@@ -113,6 +114,7 @@ class Desk:
         echo = self.echoes.row(route, message.get(tags.ACCOUNT), terms)
         if echo != NIL and not route and not terms:
             member.row["echo"] = echo
+            self.machine.echo_places[place_of_account(message.get(tags.ACCOUNT, b""))] = echo + 1
         more = engine_book.enter(
             self.machine, member.slot, listing.book, message.get(tags.SIDE, b"")[0], message.get(tags.ORD_TYPE, b"")[0],
             message.get(tags.TIME_IN_FORCE, TimeInForce.DAY)[0], price, lots, echo,

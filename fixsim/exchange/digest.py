@@ -253,6 +253,7 @@ NOT_STATE: Final = {
     "Machine.tape": _TURN,
     "Machine.batch": _TURN,
     "Machine.words": _TURN,
+    "Machine.echo_places": "where to look first for rows of the echoes table",
     "Machine.frames": _TURN,
     "Machine.spots": _TURN,
     "Machine.touched": _TURN,

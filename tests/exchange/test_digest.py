@@ -127,6 +127,7 @@ def test_rows_never_used_and_the_batch_do_not_count(stage: Stage) -> None:
     machine.batch[:] = 255
     machine.spots[:] = -7
     machine.frames.view("u1")[:] = 255
+    machine.echo_places[:] = 1
     assert state_digest(stage.exchange) == before
 
 

@@ -191,6 +191,26 @@ def test_most_of_a_plain_flow_takes_the_fast_door() -> None:
     assert len(taken) < 0.6 * len(flow)
 
 
+def test_a_session_with_many_accounts_takes_the_fast_door_once_they_were_met() -> None:
+    """And what comes of it is what the slow door makes of it, also where two accounts look for the same place."""
+    doors, taken = Doors(), []
+    slowly = doors.fast.exchange._take_slowly
+    doors.fast.exchange._take_slowly = lambda *frame: (taken.append(frame), slowly(*frame))  # type: ignore[method-assign]
+    terms = [(55, b"AAPL"), (54, b"1"), (60, b"20240102-10:00:00"), (38, b"3"), (40, b"2"), (44, b"10.00")]
+    accounts = [b"A%d" % number for number in range(7)]
+    for turn in range(4):
+        said: list[list[Field]] = [
+            [(35, b"D"), (11, b"%d-%d" % (turn, number)), (1, accounts[number % 7]), *terms] for number in range(21)
+        ]
+        before = len(taken)
+        doors.turn([("ALPHA", doors.frame("ALPHA", fields)) for fields in said])
+        assert len(taken) - before == (7 if turn == 0 else 0)
+    for stage in doors.stages:
+        stage.exchange.machine.echo_places[:] = stage.exchange.machine.echo_places[::-1].copy()
+    lost = [[(35, b"D"), (11, b"x" + account), (1, account), *terms] for account in accounts]
+    doors.turn([("ALPHA", doors.frame("ALPHA", fields)) for fields in lost])
+
+
 def test_frames_that_come_together_know_of_each_other() -> None:
     """Several are understood before the first is carried out: what that one changes must hold for the next all the same."""
     doors = Doors()
