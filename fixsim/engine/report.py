@@ -38,9 +38,31 @@ T6, T10, T11, T14, T17, T31, T32, T34, T37, T38, T39, T40, T41, T44, T52, T54, T
 T378, T636 = tag_word(378), tag_word(636)
 OUT = Kind.OUT
 MSG_TYPE_8 = 0x38
+INT_MAX = (1 << 63) - 1
 MARKET = 0x31
 TRADE, RESTATED = 0x46, 0x44
 YES, NO = 0x59, 0x4E
+
+
+@leaf
+def share_of(part, scale, whole):
+    """`part` x `scale` divided by `whole`, and what is left; `part` is below `whole`, which is at most 2**62."""
+    if part == 0:
+        return np.int64(0), np.int64(0)
+    if part <= INT_MAX // scale:
+        return part * scale // whole, part * scale % whole
+    count, left = np.int64(0), np.int64(0)  # the product is beyond 64 bits: one bit of `scale` after the other
+    for place in range(62, -1, -1):
+        count, left = 2 * count, 2 * left
+        if left >= whole:
+            count, left = count + 1, left - whole
+        if (scale >> place) & 1 == 1:
+            left -= whole - part
+            if left < 0:
+                left += whole
+            else:
+                count += 1
+    return count, left
 
 
 @leaf
@@ -53,9 +75,9 @@ def average_price(notional, cum, tick_mantissa, price_decimals, avg_px_decimals)
     for _ in range(price_decimals - avg_px_decimals):
         lots *= 10
     value = (notional // lots) * scale
-    rest = (notional % lots) * scale
-    value += rest // lots
-    twice = 2 * (rest % lots)
+    whole, left = share_of(notional % lots, scale, lots)
+    value += whole
+    twice = 2 * left
     if twice > lots or (twice == lots and value & 1 == 1):
         value += 1
     return value

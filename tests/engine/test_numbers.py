@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 import google_crc32c
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.walk import machine_of, text
@@ -33,6 +33,7 @@ def averages(draw: st.DrawFn) -> tuple[int, int, int, int, int]:
 
 
 @given(averages())
+@example(case=(368_934_881_474_191_033, 368_934_882, 25, 9, 0))  # a product beyond 64 bits
 @settings(max_examples=1_000)
 def test_the_average_price_is_the_exact_one_rounded_half_even(case: tuple[int, int, int, int, int]) -> None:
     notional, cum, mantissa, price_decimals, avg_decimals = case

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from fixsim.journal.disk import Disk
+from fixsim.journal.disk import Disk, never
 
 #: What a real disk writes whole or not at all.
 SECTOR = 512
@@ -128,7 +128,7 @@ class SimulatedDisk(Disk):
         self._open[descriptor] = path, self._names[path]
         return descriptor
 
-    def fill(self, descriptor: int, size: int, begin: int = 0) -> None:
+    def fill(self, descriptor: int, size: int, begin: int = 0, enough: Callable[[], bool] = never) -> None:
         self._step("fill")
         os.ftruncate(descriptor, size)
         self._open[descriptor][1].loose.append((begin, bytes(size - begin)))
