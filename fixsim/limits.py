@@ -23,8 +23,8 @@ RECORD_HEADER_BYTES: Final = 64
 SEGMENT_BYTES: Final = 64 << 20
 #: Journal: one batch, the unit that is sealed and written at once. A larger order goes on in the next one.
 BATCH_BYTES: Final = 8 << 20
-#: Bytes of a batch behind which an order's next fills go into another one: half of them lie in a core's cache while they are
-#: sealed, written and sent, and whoever they are for reads the first while the others are matched.
+#: Bytes of a batch behind which an order's next fills go into another one: so many lie in a core's cache while they are sealed,
+#: written and sent, and whoever they are for reads the first while the others are matched.
 FILLS_BYTES: Final = 512 << 10
 #: Journal: bytes of each segment kept for Logouts and the closing seal.
 SEGMENT_TAIL_BYTES: Final = 1 << 20

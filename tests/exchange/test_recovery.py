@@ -282,17 +282,16 @@ def large_config() -> Config:
 
 
 def test_a_sweep_larger_than_a_batch_goes_on_in_the_next_ones_and_replays(swept: int) -> None:
-    makers = swept
     stage = Stage(large_config())
-    crowded(stage, makers)
+    crowded(stage, swept)
     before = len(stage.writer.batches)
-    said = stage.say("BRAVO", limit(b"sweep", b"1", makers + 5, b"11.00"))
+    said = stage.say("BRAVO", limit(b"sweep", b"1", swept + 5, b"11.00"))
     spent = stage.writer.batches[before:]
     assert len(spent) >= 3, "it does not fit one batch"
-    assert len(said) == 1 + 2 * makers
-    assert said[0][1][3:6] == [(17, b"%d" % (makers + 1)), (150, b"0"), (39, b"0")]
+    assert len(said) == 1 + 2 * swept
+    assert said[0][1][3:6] == [(17, b"%d" % (swept + 1)), (150, b"0"), (39, b"0")]
     fills = [dict(fields) for name, fields in said if name == "BRAVO"][1:]
-    assert [int(fill[14]) for fill in fills] == list(range(1, makers + 1)), "every fill once, in order"
+    assert [int(fill[14]) for fill in fills] == list(range(1, swept + 1)), "every fill once, in order"
     assert len({fill[60] for fill in fills}) == 1, "all at one time"
     assert stage.books()["AAPL"][1] == []
     assert [order[3] for _, queue in stage.books()["AAPL"][0] for order in queue] == [5]

@@ -8,7 +8,6 @@ import pytest
 from exchange.stage import small_config
 
 import fixsim.engine.tape
-import fixsim.exchange.tape
 from fixsim.engine.jit import IS_COMPILED
 from fixsim.errors import JournalError, ReplayDivergence
 from fixsim.exchange.course import Until

@@ -14,7 +14,6 @@ from replay.forgery import Loose, forge, reframed
 from replay.recording import Recording
 
 import fixsim.engine.tape
-import fixsim.exchange.tape
 from fixsim import limits
 from fixsim.errors import JournalError, ReplayDivergence, VenueError
 from fixsim.exchange.digest import state_digest
