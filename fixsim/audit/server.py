@@ -227,16 +227,22 @@ class Server:
     def _running(self) -> bool:
         """Whether a server is there to be used; one that is on its way down is waited for."""
         deadline = time.monotonic() + PATIENCE_S
-        while self.postmaster is not None:
-            if "stopping" not in _lines(self.place.cluster / "postmaster.pid")[7:]:
+        while (postmaster := self.postmaster) is not None:
+            if not self._stopping(postmaster):
                 return True
             if time.monotonic() > deadline:
                 raise ShippingError(f"the embedded database has been stopping for {PATIENCE_S} s")
             time.sleep(LOOK_S)
         return False
 
+    def _stopping(self, postmaster: int) -> bool:
+        """Whether the server has been told to stop: it says so itself only once it has the processor."""
+        told = _lines(self.place.folder / "told-to-stop") == [str(postmaster)]
+        return told or "stopping" in _lines(self.place.cluster / "postmaster.pid")[7:]
+
     def _stop(self, wait: bool) -> None:
-        if self.postmaster is not None:
+        """Tell the server to stop, and leave word of it for who starts the next one."""
+        if (postmaster := self.postmaster) is not None:
             self._run(
                 "pg_ctl",
                 "stop",
@@ -249,6 +255,7 @@ class Server:
                 "--pgdata",
                 str(self.place.cluster),
             )
+            (self.place.folder / "told-to-stop").write_text(str(postmaster))
 
     def _clear_remains(self) -> None:
         """Bury a killed server. Its children leave on their own within moments, and are waited for: they
@@ -263,6 +270,7 @@ class Server:
             time.sleep(LOOK_S)
         (self.place.cluster / "postmaster.pid").unlink(missing_ok=True)
         (self.place.sockets / f"{SOCKET_NAME[1:]}.lock").unlink(missing_ok=True)
+        (self.place.folder / "told-to-stop").unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[None]:

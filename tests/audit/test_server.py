@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,11 +100,18 @@ def test_a_process_id_taken_by_somebody_else_does_not_prevent_a_start(home: Path
         sleeper.kill()
 
 
-def test_a_server_on_its_way_down_is_waited_for(home: Path) -> None:
+@pytest.mark.parametrize("slow", [False, True], ids=["at work", "without the processor"])
+def test_a_server_on_its_way_down_is_waited_for(home: Path, slow: bool) -> None:
     server = Server(home)
     server.start()
+    postmaster = server.postmaster
+    assert postmaster is not None
+    if slow:
+        os.kill(postmaster, signal.SIGSTOP)
+        threading.Timer(0.5, os.kill, (postmaster, signal.SIGCONT)).start()
     server.leave(wait=False)
     with server:
+        assert server.postmaster != postmaster
         assert answer(server, "SELECT 1") == 1
 
 
