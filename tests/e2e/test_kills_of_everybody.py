@@ -86,7 +86,7 @@ def massacre(nursery: Nursery, config: Path, data_dir: Path, seed: str, kills: i
 
 @pytest.mark.timeout(900)
 def test_the_database_holds_the_journal_once_whoever_is_killed(nursery: Nursery, small: Path, data_dir: Path) -> None:
-    massacre(nursery, small, data_dir, f"{time.time_ns()}", 50)
+    massacre(nursery, small, data_dir, f"{time.time_ns()}", 30)
 
 
 @pytest.mark.slow

@@ -165,7 +165,7 @@ def test_good_and_wrong_messages_come_out_the_same(turns: list[list[Step]]) -> N
 
 
 @pytest.mark.parametrize("strictness", ["strict", "lenient", "off"])
-@pytest.mark.parametrize("seed", range(1 if PLAIN else 4))
+@pytest.mark.parametrize("seed", range(1 if PLAIN else 3))
 def test_mutated_messages_come_out_the_same(seed: int, strictness: str) -> None:
     doors, random = Doors(small_config(strictness)), Random(seed)
     flow = list(seeded_flow(seed + 100, 150 if PLAIN else 1_500, flawed=0.05))
