@@ -1,8 +1,9 @@
 """Several frames are understood before the first is carried out, so that the memory they need is on its way by then.
 
-An id is looked up in an index too large for any cache, and leads to two rows that were last touched long ago: three waits
-of a hundred nanoseconds, each for what the one before has brought. Taken one after the other they are a quarter of the price of
-an order; those of sixteen frames pass together. Nothing here writes anything but scratch, and nothing is decided.
+An id is looked up in an index too large for any cache, and leads to rows that were last touched long ago, its neighbours in the
+queue among them: four waits of a hundred nanoseconds, each for what the one before has brought. Taken one after the other they
+are a quarter of the price of an order; those of sixteen frames pass together. Nothing here writes anything but scratch, and
+nothing is decided.
 """
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from fixsim.engine import scan
 from fixsim.engine.index import likely_name, name_hash, send_for_place
 from fixsim.engine.jit import kernel, leaf, part
+from fixsim.engine.levels import send_for_neighbours
 from fixsim.engine.machine import FRAMES_AHEAD
 from fixsim.engine.words import send_for
 from fixsim.layout import NIL
@@ -86,7 +88,7 @@ def look_ahead(m, session, buffer, begin, end, max_length):
 
 @part
 def send_for_orders(m, count):
-    """Have the orders that `count` frames name on their way, and the names that lead to them."""
+    """Have the orders that `count` frames name on their way, the names that lead to them, and whom they stand between."""
     for frame in range(count):
         row = m.frames[frame]
         row["name"] = NIL if row["orig_hash"] == NIL else likely_name(m, row["orig_hash"])
@@ -96,3 +98,7 @@ def send_for_orders(m, count):
         name = m.frames[frame]["name"]
         if name != NIL:
             send_for(m.orders, m.names[name]["order"])
+    for frame in range(count):
+        name = m.frames[frame]["name"]
+        if name != NIL:
+            send_for_neighbours(m, m.names[name]["order"])

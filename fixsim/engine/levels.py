@@ -6,13 +6,16 @@ A level is a queue of orders, a side a ladder of levels.
 import numpy as np
 
 from fixsim.engine.corridor import mind_bound
-from fixsim.engine.jit import kernel
+from fixsim.engine.jit import kernel, leaf
 from fixsim.engine.ladder import ladder_find, ladder_first_from, ladder_insert, ladder_remove, price_key
-from fixsim.layout import NIL, PARKED
+from fixsim.engine.words import send_for_byte
+from fixsim.layout import NIL, ORDER, PARKED
 from fixsim.limits import PRICE_TICKS_MAX
 
 BUY = 0x31
 MARKET = 0x31
+#: Byte of an order's row where its neighbours are named.
+LINKS = ORDER.fields["next"][1]
 
 
 @kernel
@@ -110,6 +113,14 @@ def unlink(m, slot):
     order["level"] = NIL
     if level["count"] == 0:
         remove_level(m, side, row)
+
+
+@leaf
+def send_for_neighbours(m, slot):
+    """Have the orders in front of and behind one that rests on their way: it is likely to leave."""
+    order = m.orders[slot]
+    send_for_byte(m.orders, order["prev"], LINKS)
+    send_for_byte(m.orders, order["next"], LINKS)
 
 
 @kernel

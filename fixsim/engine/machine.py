@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fixsim.engine.table import MachineType, TableType
+from fixsim.engine.words import CACHE_LINE_BYTES
 from fixsim.layout import (
     BOOK,
     CORE,
@@ -135,9 +136,11 @@ class Machine(TableSet):
 
 
 def new_table(dtype: np.dtype[Any], rows: int) -> Table:
-    """`rows` rows of zeros, and some slack behind them."""
-    slack = -(-SLACK_BYTES // dtype.itemsize)
-    return np.zeros(rows + slack, dtype)[:rows]
+    """`rows` rows of zeros, from the beginning of a cache line on, and some slack behind them."""
+    size = rows * dtype.itemsize
+    octets = np.zeros(CACHE_LINE_BYTES + size + SLACK_BYTES, np.uint8)
+    begin = -octets.ctypes.data % CACHE_LINE_BYTES
+    return octets[begin : begin + size].view(dtype)
 
 
 def type_of_tables(dtypes: dict[str, np.dtype[Any]]) -> MachineType:

@@ -87,6 +87,10 @@ def send_for(table, row):
     """Have row `row` of a table on its way from memory while something else is done. It need not be there."""
 
 
+def send_for_byte(table, row, offset):
+    """The same for the one cache line that holds byte `offset` of the row."""
+
+
 def _crc_table():
     table = []
     for value in range(256):
@@ -192,15 +196,30 @@ def _type_send_for(context):
 def _lower_send_for(context, builder, sig, args):
     """A prefetch for each cache line the row may lie in."""
     size = row_bytes(sig.args[0])
-    first = builder.mul(_to_word(context, builder, sig.args[1], args[1]), ir.Constant(WORD, size))
-    pointer = _byte_pointer(context, builder, sig.args[0], args[0], first)
+    for at in sorted({*range(0, size, CACHE_LINE_BYTES), size - 1}):
+        _prefetch(context, builder, sig.args, args, ir.Constant(WORD, at))
+    return context.get_dummy_value()
+
+
+@type_callable(send_for_byte)
+def _type_send_for_byte(context):
+    return lambda table, row, offset: types.none
+
+
+@lower_builtin(send_for_byte, TableType, types.Integer, types.Integer)
+def _lower_send_for_byte(context, builder, sig, args):
+    _prefetch(context, builder, sig.args, args, _to_word(context, builder, sig.args[2], args[2]))
+    return context.get_dummy_value()
+
+
+def _prefetch(context, builder, kinds, args, offset):
+    """Fetch the cache line of byte `offset` of a row, to be kept in all caches."""
+    row = builder.mul(_to_word(context, builder, kinds[1], args[1]), ir.Constant(WORD, row_bytes(kinds[0])))
+    place = _byte_pointer(context, builder, kinds[0], args[0], builder.add(row, offset))
     flag = ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), flag, flag, flag])
     prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-    for at in sorted({*range(0, size, CACHE_LINE_BYTES), size - 1}):
-        place = builder.gep(pointer, [ir.Constant(WORD, at)])
-        builder.call(prefetch, [place, ir.Constant(flag, 0), ir.Constant(flag, 3), ir.Constant(flag, 1)])
-    return context.get_dummy_value()
+    builder.call(prefetch, [place, ir.Constant(flag, 0), ir.Constant(flag, 3), ir.Constant(flag, 1)])
 
 
 @type_callable(quotient)
