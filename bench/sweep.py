@@ -38,7 +38,7 @@ class Line:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.name, self.seq, self.ids = name, 0, 0
-        self.say(b"A", [(98, b"0"), (108, b"0")])
+        self.socket.sendall(self.frame(b"A", [(98, b"0"), (108, b"0")]))
         self.hear(b"\x0135=A\x01", 1)
 
     def frame(self, msg_type: bytes, body: list[tuple[int, bytes]]) -> bytes:
@@ -46,10 +46,6 @@ class Line:
         self.seq += 1
         header = [(49, self.name), (56, b"FIXSIM"), (34, b"%d" % self.seq), (52, now_stamp())]
         return encode(msg_type, header, body)
-
-    def say(self, msg_type: bytes, body: list[tuple[int, bytes]]) -> None:
-        """Send it."""
-        self.socket.sendall(self.frame(msg_type, body))
 
     def order(self, symbol: bytes, side: bytes, lots: int, price: bytes) -> bytes:
         """A limit order with an id of its own."""
